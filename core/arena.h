@@ -1,0 +1,19 @@
+/* A bump allocator: one per result or tree, freed at once. Pointers stay put; memory is aligned for any type. */
+#ifndef PS_ARENA_H
+#define PS_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct ps_arena ps_arena;
+
+/* `hint`: bytes expected, so that the usual case takes one block. NULL: no memory. */
+ps_arena *ps_arena_new(size_t hint);
+void ps_arena_free(ps_arena *a); /* NULL: nothing */
+/* NULL: no memory. A size of 0 gives a unique pointer. */
+void *ps_arena_alloc(ps_arena *a, size_t size);
+/* A copy of `length` bytes with a NUL behind them; NULL: no memory. */
+char *ps_arena_strn(ps_arena *a, const char *s, size_t length);
+char *ps_arena_str(ps_arena *a, const char *s);
+
+#endif

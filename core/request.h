@@ -1,0 +1,53 @@
+/* Operation + ids + params + options → method, URL, headers, body. Pure: no clock, no network. */
+#ifndef PS_REQUEST_H
+#define PS_REQUEST_H
+
+#include "form.h"
+
+enum { PS_BASE_API, PS_BASE_FILES, PS_BASE_CONNECT, PS_BASE_METER_EVENTS, PS_BASES };
+
+/* Options of a client or call after defaults; what a request is made with. Strings are the client's or the exchange's. */
+typedef struct ps_settings {
+  const char *api_key;
+  const char *stripe_account, *stripe_context, *stripe_version; /* NULL: none */
+  const char *idempotency_key;                                  /* NULL: a fresh one */
+  const char *bases[PS_BASES];
+  const char *base; /* by name, in place of the operation's; NULL */
+  const char *client_id;
+  const ps_value *headers, *more_headers, *app_info; /* maps or NULL; more_headers are the call's */
+  const char *lang;
+  const char *httplib; /* for X-Stripe-Client-User-Agent */
+  bool strict;
+  int64_t max_retries, max_body;
+  double timeout, connect_timeout, deadline; /* seconds; deadline negative: not set */
+} ps_settings;
+
+/* What to call: `operation` with `ids`, or `method` and `path`. */
+typedef struct ps_target {
+  const ps_api_operation *operation; /* NULL: a path that the table does not know */
+  const char *method, *path;         /* of ps_request, else NULL */
+  const char *const *ids;
+} ps_target;
+
+typedef struct ps_request_plan {
+  ps_arena *arena;
+  ps_http_request http; /* timeouts are the exchange's */
+  const ps_api_operation *operation;
+  const char *path; /* of the URL, without the query: for events */
+  const char *idempotency_key; /* "" if none */
+  ps_body memory;              /* behind http.body, unless it is multipart */
+  struct ps_memory_body { const char *data; size_t length, position; } source;
+  ps_multipart *multipart;
+  bool transfer; /* an upload or download: no default deadline, the timeout counts standstill */
+} ps_request_plan;
+
+/* False with `fault` set: PS_ERROR_USAGE, _AUTHENTICATION (no key) or _MEMORY. Dispose in either case. */
+bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
+                      ps_fault *fault);
+void ps_request_dispose(ps_request_plan *plan);
+/* Whether an address from outside may be followed with a key: one leading "/", not "//", no control character. */
+bool ps_path_is_safe(const char *path);
+/* A fresh UUID (version 4), from the system's random source; false: it failed. */
+bool ps_uuid(char out[37]);
+
+#endif

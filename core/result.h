@@ -1,0 +1,38 @@
+/* The one thing that a call returns. */
+#ifndef PS_RESULT_H
+#define PS_RESULT_H
+
+#include "value.h"
+
+/* What a page, or a list inside a result, needs of its call to go on: everything but the client. */
+typedef struct ps_origin {
+  const ps_api_operation *operation; /* or NULL */
+  const char *method, *url_path;     /* of the request, with the query */
+  const char *api_key;               /* the call's own, or NULL: never shown, never in a cursor */
+  const char *stripe_account, *stripe_context, *stripe_version, *base;
+  const ps_value *headers;
+  const ps_value *params;
+} ps_origin;
+
+struct ps_result {
+  ps_arena *arena; /* owns all below; NULL in the static result for "no memory" */
+  ps_fault fault;
+  int status, attempts;
+  const ps_http_header *headers;
+  size_t header_count;
+  char *body; /* malloc'ed, NUL behind it */
+  size_t body_length;
+  ps_value *data;
+  const ps_value *error; /* inside data, or NULL */
+  const char *idempotency_key;
+  ps_origin origin;
+  ps_client *client; /* held, or NULL */
+  void (*release)(ps_client *client);
+};
+
+/* The static result: no memory. */
+ps_result *ps_result_no_memory(void);
+/* A library error; the static result if there is no memory for it. */
+ps_result *ps_result_from_fault(const ps_fault *fault);
+
+#endif
