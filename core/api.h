@@ -1,22 +1,29 @@
-/* The rows of the table, as the generator prints them: indices of 16 bits into deduplicated pools, no pointers, so that
- * everything lies in .rodata without a relocation. Only api.c, and the generator, know this layout.
+/* The rows of the table, as core/api/generate.py prints them: indices of 16 bits into deduplicated pools, no pointers, so
+ * that everything lies in .rodata without a relocation. Only api.c, and the generator, know this layout.
  *
  *   operation ──params──▶ type ──first──▶ field, field, ... ──type──▶ type ...
- *   string s = text + offset[s]; the pool is sorted, so that names compare as their indices do */
+ *                                   └──▶ or in `lists`: words (strings), variants (types)
+ *
+ * A string is an index, too. Strings are sorted, and so are operations, services, objects, events and the fields of a type:
+ * names compare as their indices do. PS_NO_INDEX is "none". */
 #ifndef PS_API_H
 #define PS_API_H
 
 #include "error.h"
 
-enum { PS_NO_INDEX = 0xffff };
+enum {
+  PS_NO_INDEX = 0xffff,
+  PS_TEXT_CHUNK = 4096, /* bytes of one string literal; no string crosses from one to the next */
+  PS_OPERATION_PARAMS_REQUIRED = 1,
+  PS_OPERATION_DEPRECATED = 2
+};
 
+/* `first` and `count` are in `fields` for an object, a range and a list (its page), in `lists` for an enum, an expandable
+ * and a union. `of` is the object that an API object is; of a reference and of what has items, a type. */
 struct ps_api_type {
-  uint8_t kind;          /* ps_type_kind_id */
-  uint8_t spare;
-  uint16_t flags;        /* PS_FLAG_*; of an item, those that a field's row has elsewhere */
-  uint16_t first, count; /* object: fields; enum: words (strings); expandable, union, ref: variants (types); array, map,
-                            list, range: `first` is the item's type */
-  uint16_t object;       /* the API object that this is, or PS_NO_INDEX */
+  uint16_t kind, flags; /* ps_type_kind_id; PS_FLAG_*: those that belong to the field are in its row */
+  uint16_t first, count;
+  uint16_t of;
 };
 
 struct ps_api_field {
@@ -24,24 +31,60 @@ struct ps_api_field {
 };
 
 struct ps_api_operation {
-  uint16_t id, name, service, path, params, returns, alias_of, stripe_version;
-  uint16_t throws_first;
-  uint8_t throws_count, method, base, version, kind, encoding, returns_kind, status, flags;
+  uint16_t id, name, method, path, base, kind, encoding, returns_kind, status, stripe_version; /* strings */
+  uint16_t service, params, returns, alias_of;
+  uint16_t path_params, path_param_count, throws, throws_count; /* in `lists`: strings */
+  uint16_t version, flags;
 };
 
 struct ps_api_service {
-  uint16_t path, first_operation, operation_count;
+  uint16_t path, parent;
+  uint16_t first, count; /* in `lists`: operations, by name */
 };
 
-struct ps_api_object {
+typedef struct ps_api_object {
   uint16_t name, sdk_name, id_prefix, type, deleted;
-};
+} ps_api_object;
 
 struct ps_api_event {
-  uint16_t type, objects_first, data;
-  uint8_t object_count, thin;
+  uint16_t type, thin, data;
+  uint16_t first, count; /* in `lists`: strings */
 };
 
-enum { PS_OPERATION_PARAMS_REQUIRED = 1, PS_OPERATION_DEPRECATED = 2 };
+/* One segment of the paths; an id's has no name and stands last among its parent's children. Node 0 is the root. */
+typedef struct ps_api_route {
+  uint16_t segment;
+  uint16_t first, count;
+  uint16_t get, post, remove; /* the operations whose path ends here */
+} ps_api_route;
+
+typedef struct ps_api_counts {
+  uint16_t strings, operations, services, objects, events;
+  uint16_t version;           /* string */
+  uint16_t string_type;       /* the type of a plain string */
+  uint16_t bases, base_count; /* in `lists`: name, URL, name, URL, ... */
+  uint16_t codes, code_count; /* in `lists`: strings */
+} ps_api_counts;
+
+#if defined(__GNUC__)
+#pragma GCC visibility push(hidden)
+#endif
+extern const char ps_table_text[][PS_TEXT_CHUNK];
+extern const uint32_t ps_table_strings[]; /* where each begins in the text */
+extern const uint16_t ps_table_lists[];
+extern const struct ps_api_type ps_table_types[];
+extern const struct ps_api_field ps_table_fields[];
+extern const struct ps_api_operation ps_table_operations[];
+extern const struct ps_api_service ps_table_services[];
+extern const ps_api_object ps_table_objects[];
+extern const struct ps_api_event ps_table_events[];
+extern const ps_api_route ps_table_routes[];
+extern const ps_api_counts ps_table;
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+
+/* The field of `t`, seen as ps_type_field sees it, whose name is nearest to `name`; NULL if none is near. */
+const char *ps_type_nearest_field(const ps_api_type *t, const char *name);
 
 #endif

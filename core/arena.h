@@ -12,6 +12,8 @@ ps_arena *ps_arena_new(size_t hint);
 void ps_arena_free(ps_arena *a); /* NULL: nothing */
 /* NULL: no memory. A size of 0 gives a unique pointer. */
 void *ps_arena_alloc(ps_arena *a, size_t size);
+/* Makes one block have room for about `size` bytes more; false: no memory, and nothing has changed. */
+bool ps_arena_reserve(ps_arena *a, size_t size);
 /* A copy of `length` bytes with a NUL behind them; NULL: no memory. */
 char *ps_arena_strn(ps_arena *a, const char *s, size_t length);
 char *ps_arena_str(ps_arena *a, const char *s);

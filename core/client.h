@@ -12,6 +12,7 @@
 
 /* Replaces time and chance, for tests: before the first call. */
 void ps_client_set_clock(ps_client *client, const ps_clock *clock);
+/* What the client lends to its exchanges. */
 void ps_client_host(ps_client *client, ps_exchange_host *host);
 
 #endif

@@ -8,8 +8,6 @@
 #ifndef PS_EXCHANGE_H
 #define PS_EXCHANGE_H
 
-#include <stdatomic.h>
-
 #include "request.h"
 #include "result.h"
 #include "retry.h"
@@ -25,11 +23,16 @@ typedef struct ps_clock {
 
 extern const ps_clock ps_system_clock;
 
+typedef struct ps_header_row {
+  struct ps_header_row *next;
+  ps_http_header header;
+} ps_header_row;
+
 struct ps_http_response {
   int status;
-  ps_arena *arena; /* of the headers */
-  ps_http_header *headers;
-  size_t header_count, header_capacity;
+  ps_arena *arena; /* of the headers, then of the result; NULL: no memory */
+  ps_header_row *first_header, **last_header;
+  size_t header_count;
   ps_buf body;
   int64_t max_body;
   ps_fault failure;
@@ -47,7 +50,7 @@ typedef struct ps_exchange_host {
   const ps_fault *fault;       /* the client's own, or NULL */
 } ps_exchange_host;
 
-/* Copies what it needs. `fault`, if any, is what the exchange ends with at once. NULL only without memory for itself. */
+/* Copies what it needs. `fault`, if any, is what the exchange ends with at once. Never NULL: a static one for no memory. */
 ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *target, const ps_value *params,
                                 const ps_call_options *options, const ps_fault *fault);
 /* What a driver keeps beside an exchange: freed through `dispose` before the exchange is. */

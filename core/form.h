@@ -10,6 +10,9 @@ void ps_form_encode(ps_buf *out, const ps_value *params);
 /* Percent-encodes all but unreserved characters (RFC 3986, 2.3). */
 void ps_form_escape(ps_buf *out, const char *s, size_t length);
 
+/* Bytes from the system's random source; false: it failed. */
+bool ps_random(void *bytes, size_t length);
+
 typedef struct ps_multipart ps_multipart;
 
 /* A body from `params`: scalars become fields, and the map under a key for which `is_file` is true becomes a file, from

@@ -8,19 +8,21 @@
 typedef struct ps_http ps_http;
 
 typedef struct ps_http_config {
-  const char *proxy, *ca_file, *ca_path, *ca_data; /* NULL: libcurl's own */
+  const char *proxy, *ca_file, *ca_path, *ca_data; /* NULL: the environment's, the system's */
 } ps_http_config;
 
-/* NULL: no memory. */
+/* `config` is borrowed. NULL: no memory. */
 ps_http *ps_http_new(const ps_http_config *config);
-void ps_http_free(ps_http *h);
+/* Gives up what is under way; its response is left as it is. */
+void ps_http_free(ps_http *h); /* NULL: nothing */
 /* Starts sending; the request and response stay the caller's and must outlive the transfer. A failure is in `response`,
  * and the next ps_http_perform returns true. `transfer`: see ps_exchange_is_transfer. */
 void ps_http_begin(ps_http *h, const ps_http_request *request, ps_http_response *response, bool transfer);
-/* Carries on for at most `max_ms` (negative: to the end; 0: until what can be written is written). True: done. */
+/* Carries on for at most `max_ms` (negative: to the end; 0: what can be done without waiting). True: done. The request's
+ * clocks run only in here. */
 bool ps_http_perform(ps_http *h, int64_t max_ms);
-/* Gives the transfer up; the response is left as it is. */
-void ps_http_abort(ps_http *h);
+/* Ends what is under way with PS_ERROR_CANCELLED in the response. */
+void ps_http_cancel(ps_http *h);
 /* Waits, or until woken. */
 void ps_http_wait(ps_http *h, int64_t ms);
 /* Any thread: cuts a perform or wait short, now or as soon as it begins. */

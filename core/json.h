@@ -4,11 +4,10 @@
 
 #include "value.h"
 
-#define PS_JSON_DEPTH 128
-
-/* The value in `arena`, or NULL with `fault` set: PS_ERROR_PROTOCOL (what and where: "line 3, byte 17: ...") or
- * PS_ERROR_MEMORY. `text` is changed in place (lone surrogate escapes) but keeps its length. */
+/* The value in `arena`, or NULL with `fault` set: PS_ERROR_PROTOCOL (where and what: "near line 3, byte 17: ...") or
+ * PS_ERROR_MEMORY. `text` keeps its length, but each escape of a lone surrogate in it becomes "\ufffd". */
 ps_value *ps_json_parse(ps_arena *arena, char *text, size_t length, ps_fault *fault);
-void ps_json_write(ps_buf *out, const ps_value *v);
+/* False if some string is not UTF-8: U+FFFD stands in the place of each byte that is not, so that the text is JSON. */
+bool ps_json_write(ps_buf *out, const ps_value *v);
 
 #endif

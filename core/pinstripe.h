@@ -61,7 +61,8 @@ PS_API const char *ps_version(void);
 /* ---- 1 Values ------------------------------------------------------------------------------------------------------
  *
  * A value is null, a boolean, an integer, another number, a string, a list or a map. Results are read as values, params
- * are built as values. Values inside a tree are borrowed from it; only what ps_value_new or ps_params returned is freed. */
+ * are built as values. Values inside a tree are borrowed from it; only what ps_value_new, ps_params or ps_value_parse
+ * returned is freed. Lists and maps may be nested 128 deep. */
 
 typedef enum { PS_NULL, PS_BOOL, PS_INT, PS_NUMBER, PS_STRING, PS_LIST, PS_MAP } ps_value_type;
 
@@ -69,13 +70,14 @@ typedef enum { PS_NULL, PS_BOOL, PS_INT, PS_NUMBER, PS_STRING, PS_LIST, PS_MAP }
  * "data.0.id"; NULL or "" is `v` itself. An absent value reads as null; nothing here fails. */
 PS_API const ps_value *ps_get(const ps_value *v, const char *path);
 PS_API ps_value_type ps_type(const ps_value *v, const char *path);
-/* The text of a string, or of a number as it was sent; "" for everything else. Ends in a NUL and may hold others:
- * `length` (NULL: not wanted) receives the bytes. */
+/* The text of a string, or of a PS_NUMBER as it was sent; "" for everything else, an integer too. Ends in a NUL and may
+ * hold others: `length` (NULL: not wanted) receives the bytes. */
 PS_API const char *ps_str(const ps_value *v, const char *path);
 PS_API const char *ps_strn(const ps_value *v, const char *path, size_t *length);
-/* An integer; 0 if the value is not one that int64 holds (the text of a larger one is ps_str's). */
+/* An integer; 0 for everything else. A number is a PS_INT if it is written without fraction and exponent and int64 holds
+ * it; all others, larger integers too, are a PS_NUMBER: their text is ps_str's. */
 PS_API int64_t ps_int(const ps_value *v, const char *path);
-/* A number, integer or not; 0 otherwise. Does not depend on the locale. */
+/* A number, integer or not, as the nearest double (infinity beyond its range); 0 otherwise. No locale matters. */
 PS_API double ps_double(const ps_value *v, const char *path);
 /* true only for the boolean true. */
 PS_API bool ps_bool(const ps_value *v, const char *path);
@@ -99,12 +101,16 @@ PS_API const ps_value *ps_list_get(const ps_value *list, size_t index);
  *   ps_value_set_str(ps_map_set(ps_list_add(items), "price"), "price_1");
  *
  * After a failure (no memory, a list used as a map, invalid number text) the whole tree is poisoned: building goes on
- * harmlessly, and a call given it sends nothing and returns that error. */
+ * harmlessly, and a call given it sends nothing and returns that error. What a tree drops stays in its memory until it
+ * is freed. */
 PS_API ps_value *ps_value_new(void);
+/* Frees a tree by its first value; a value inside a tree is left alone. */
 PS_API void ps_value_free(ps_value *v);
-/* A map from (path, string) pairs, ended by NULL. A path is the API's own form: "a[b][c]", "a[0]", "a[]" (append). */
+/* A map from (path, string) pairs, ended by NULL. A path is the API's own form: "a[b][c]"; "a[0]", "a[1]" in order;
+ * "a[]" adds an item. A path that comes again replaces its value. */
 PS_API ps_value *ps_params(const char *path, ...);
-/* The child with this literal key, added as null if absent. A null `map` becomes a map. */
+/* The child with this literal key, added as null if absent, last. A null `map` becomes a map. Strings and keys may hold
+ * any bytes, NUL too; a call sends only UTF-8. */
 PS_API ps_value *ps_map_set(ps_value *map, const char *key);
 PS_API ps_value *ps_map_setn(ps_value *map, const char *key, size_t length);
 /* A new last child. A null `list` becomes a list. */
@@ -118,15 +124,17 @@ PS_API void ps_value_set_str(ps_value *v, const char *s);
 PS_API void ps_value_set_strn(ps_value *v, const char *s, size_t length);
 PS_API void ps_value_set_list(ps_value *v); /* empty */
 PS_API void ps_value_set_map(ps_value *v);  /* empty */
-PS_API void ps_value_copy(ps_value *to, const ps_value *from); /* deep; trees may differ */
+PS_API void ps_value_copy(ps_value *to, const ps_value *from); /* deep; from any tree, its own too; NULL is null */
 /* "" unless the tree is poisoned: then why. Borrowed from the tree. */
 PS_API const char *ps_value_error(const ps_value *v);
 /* Poisons the tree of `v` with a reason of the caller's own; the first reason stays. */
 PS_API void ps_value_fail(ps_value *v, const char *reason);
 
-/* JSON text of a value, to be freed with ps_free; `length` may be NULL. NULL: no memory. */
+/* JSON text of a value, to be freed with ps_free; `length` may be NULL. NULL: no memory. A byte that is not UTF-8 becomes
+ * U+FFFD. */
 PS_API char *ps_json(const ps_value *v, size_t *length);
-/* A value from JSON text (RFC 8259, UTF-8, depth up to 128); poisoned if the text is not JSON. */
+/* A value from JSON text (RFC 8259, UTF-8, depth up to 128); poisoned if the text is not JSON. Of a key that comes twice
+ * in a map, the last value counts. A lone surrogate ("\ud800") becomes U+FFFD. */
 PS_API ps_value *ps_value_parse(const char *json, size_t length);
 PS_API void ps_free(void *memory);
 
@@ -163,7 +171,7 @@ typedef struct ps_call_event {
   const char *message;    /* one line for a log: the event, or the text of a Stripe-Notice header */
 } ps_call_event;
 
-/* An event as one line, "POST /v1/charges: 402 in 0.21 s, attempt 1, req_1", to be freed with ps_free. NULL: no memory. */
+/* An event as one line, "POST /v1/charges: 402 after 210 ms, attempt 1, req_1", to be freed with ps_free. NULL: no memory. */
 PS_API char *ps_log_line(const ps_call_event *event);
 /* "off", "error", "warn", "info", "debug" to a level; PS_LOG_OFF for anything else. */
 PS_API ps_log_level ps_log_level_find(const char *name);
@@ -214,9 +222,19 @@ typedef struct ps_call_options {
 #undef PS_OPTION_EVENTS
 #undef PS_OPTION_POINTER
 
-/* Every option "not set". */
-PS_API ps_client_options ps_client_options_init(void);
-PS_API ps_call_options ps_call_options_init(void);
+/* Every option "not set". Inline, so that `size` is that of the program's own struct, whatever library it meets. */
+PS_API void ps_client_options_clear(ps_client_options *options, size_t size);
+PS_API void ps_call_options_clear(ps_call_options *options, size_t size);
+static inline ps_client_options ps_client_options_init(void) {
+  ps_client_options options;
+  ps_client_options_clear(&options, sizeof options);
+  return options;
+}
+static inline ps_call_options ps_call_options_init(void) {
+  ps_call_options options;
+  ps_call_options_clear(&options, sizeof options);
+  return options;
+}
 #define PS_CLIENT_OPTIONS_INIT ps_client_options_init()
 #define PS_CALL_OPTIONS_INIT ps_call_options_init()
 
@@ -311,11 +329,16 @@ PS_API ps_iter *ps_iter_new(ps_client *client, const char *operation, const char
 /* From a page that `ps_call` returned, or from a list nested in any result (`list` inside `r`'s data): its items, then
  * the pages after it, with that call's account, version, headers and key. `list` NULL: the result's own data. */
 PS_API ps_iter *ps_iter_from(ps_client *client, const ps_result *r, const ps_value *list);
+/* What ps_iter_from needs of `r` once its data has been copied elsewhere: the call that it came from, with a copy of `data`
+ * (NULL: none) in place of its own. For bindings; freed like any result. */
+PS_API ps_result *ps_result_stub(const ps_result *r, const ps_value *data);
 /* Goes on where ps_iter_cursor stood. The client's key must be of the cursor's mode (test or live). */
 PS_API ps_iter *ps_iter_resume(ps_client *client, const char *cursor);
 /* The next item, until the next call of this; NULL at the end or on an error, which ps_iter_result tells. After an error
  * another call tries the failed page again: no item is lost or given twice. */
 PS_API const ps_value *ps_iter_next(ps_iter *it);
+/* The same, waiting for about `max_ms` milliseconds at most: NULL with `*waiting` true means "call again". */
+PS_API const ps_value *ps_iter_try_next(ps_iter *it, int64_t max_ms, bool *waiting);
 /* The page that the last item came from, or the error. */
 PS_API const ps_result *ps_iter_result(const ps_iter *it);
 /* The type of the items (section 8), or NULL if the table does not know it. */
@@ -382,6 +405,9 @@ PS_API ps_result *ps_exchange_result(ps_exchange *x);
 /* Drives the exchange with the client's own transport for about `max_ms` milliseconds (negative: to the end). With 0 it
  * begins, or carries on, without waiting. PS_DONE, or where it stands. */
 PS_API ps_step ps_exchange_run(ps_exchange *x, int64_t max_ms);
+/* One turn of that drive: carries out what the last step asked for, for about `max_ms` milliseconds. True once it is done
+ * and the next step is due. For a driver that wants to see each step but has no transport of its own. */
+PS_API bool ps_exchange_carry(ps_exchange *x, int64_t max_ms);
 /* Ends the call soon, with PS_ERROR_CANCELLED. The one function that any thread may call, until _free. */
 PS_API void ps_exchange_cancel(ps_exchange *x);
 /* What has happened since the last time, oldest first; NULL: nothing more. Until the next call of this. ps_exchange_run

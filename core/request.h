@@ -9,14 +9,14 @@ enum { PS_BASE_API, PS_BASE_FILES, PS_BASE_CONNECT, PS_BASE_METER_EVENTS, PS_BAS
 /* Options of a client or call after defaults; what a request is made with. Strings are the client's or the exchange's. */
 typedef struct ps_settings {
   const char *api_key;
-  const char *stripe_account, *stripe_context, *stripe_version; /* NULL: none */
+  const char *stripe_account, *stripe_context; /* NULL or "": none */
+  const char *stripe_version, *call_version;   /* the client's and the call's, or NULL; an operation's stands between */
   const char *idempotency_key;                                  /* NULL: a fresh one */
   const char *bases[PS_BASES];
   const char *base; /* by name, in place of the operation's; NULL */
   const char *client_id;
   const ps_value *headers, *more_headers, *app_info; /* maps or NULL; more_headers are the call's */
-  const char *lang;
-  const char *httplib; /* for X-Stripe-Client-User-Agent */
+  const char *lang, *httplib; /* "lua 5.4", "libcurl/7.88.1": for the User-Agent headers */
   bool strict;
   int64_t max_retries, max_body;
   double timeout, connect_timeout, deadline; /* seconds; deadline negative: not set */
@@ -33,7 +33,7 @@ typedef struct ps_request_plan {
   ps_arena *arena;
   ps_http_request http; /* timeouts are the exchange's */
   const ps_api_operation *operation;
-  const char *path; /* of the URL, without the query: for events */
+  const char *path; /* of the URL, with the query */
   const char *idempotency_key; /* "" if none */
   ps_body memory;              /* behind http.body, unless it is multipart */
   struct ps_memory_body { const char *data; size_t length, position; } source;
@@ -44,10 +44,18 @@ typedef struct ps_request_plan {
 /* False with `fault` set: PS_ERROR_USAGE, _AUTHENTICATION (no key) or _MEMORY. Dispose in either case. */
 bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
                       ps_fault *fault);
+/* The operation's path with the ids in it, appended to `out`. */
+void ps_target_path(ps_buf *out, const ps_target *target, ps_fault *fault);
+/* Sets what a query says, "a[b]=1&c=2", in `params`, as strings. */
+void ps_query_read(ps_value *params, const char *query);
 void ps_request_dispose(ps_request_plan *plan);
+/* Whether a URL's host is this machine: "localhost", 127.0.0.0/8 or [::1]. */
+bool ps_url_is_loopback(const char *url);
+/* Header names compare without case, in ASCII. */
+bool ps_header_is(const char *name, const char *other);
 /* Whether an address from outside may be followed with a key: one leading "/", not "//", no control character. */
 bool ps_path_is_safe(const char *path);
-/* A fresh UUID (version 4), from the system's random source; false: it failed. */
+/* A fresh UUID (version 4, RFC 9562); false: the random source failed. */
 bool ps_uuid(char out[37]);
 
 #endif

@@ -2,16 +2,16 @@
 #ifndef PS_RESULT_H
 #define PS_RESULT_H
 
-#include "value.h"
+#include "request.h"
 
 /* What a page, or a list inside a result, needs of its call to go on: everything but the client. */
 typedef struct ps_origin {
   const ps_api_operation *operation; /* or NULL */
-  const char *method, *url_path;     /* of the request, with the query */
+  const char *method, *path;         /* of the request, with the query */
   const char *api_key;               /* the call's own, or NULL: never shown, never in a cursor */
-  const char *stripe_account, *stripe_context, *stripe_version, *base;
-  const ps_value *headers;
-  const ps_value *params;
+  const char *stripe_account, *stripe_context, *stripe_version, *base; /* the call's own, or NULL */
+  ps_value *headers;                 /* the call's own, or NULL; freed with the result */
+  ps_value *params;                  /* of a v2 POST: a search sends them again with each page; else NULL; freed likewise */
 } ps_origin;
 
 struct ps_result {
@@ -23,7 +23,8 @@ struct ps_result {
   char *body; /* malloc'ed, NUL behind it */
   size_t body_length;
   ps_value *data;
-  const ps_value *error; /* inside data, or NULL */
+  ps_value *own_data; /* of a stub: what `data` is, freed with the result; else NULL */
+  const ps_value *error; /* the error object inside data (of OAuth: data itself), or NULL */
   const char *idempotency_key;
   ps_origin origin;
   ps_client *client; /* held, or NULL */

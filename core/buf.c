@@ -1,0 +1,84 @@
+/* Growable bytes, always with room for a NUL behind them. `failed` is the only state besides the bytes: every function
+ * looks at it first, so that callers add and add and look once, at the end. Capacity doubles. */
+#include "buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEAST = 64 };
+
+bool ps_buf_reserve(ps_buf *b, size_t more) {
+  if (b->failed) return false;
+  if (b->capacity > b->length && more < b->capacity - b->length) return true;
+  size_t needed = b->length + more + 1, capacity = b->capacity ? b->capacity : LEAST;
+  b->failed = more >= PTRDIFF_MAX || needed > PTRDIFF_MAX;
+  while (!b->failed && capacity < needed) capacity *= 2;
+  char *data = b->failed ? NULL : realloc(b->data, capacity);
+  b->failed = !data;
+  if (b->failed) return false;
+  b->data = data;
+  b->capacity = capacity;
+  return true;
+}
+
+void ps_buf_add(ps_buf *b, const char *bytes, size_t length) {
+  if (length == 0 || !ps_buf_reserve(b, length)) return;
+  memcpy(b->data + b->length, bytes, length);
+  b->length += length;
+}
+
+void ps_buf_str(ps_buf *b, const char *s) {
+  ps_buf_add(b, s, strlen(s));
+}
+
+void ps_buf_char(ps_buf *b, char c) {
+  if (ps_buf_reserve(b, 1)) b->data[b->length++] = c;
+}
+
+void ps_buf_int(ps_buf *b, int64_t i) {
+  char digits[20], *p = digits + sizeof digits;
+  uint64_t rest = i < 0 ? -(uint64_t)i : (uint64_t)i;
+  do {
+    *--p = (char)('0' + rest % 10);
+  } while (rest /= 10);
+  if (i < 0) *--p = '-';
+  ps_buf_add(b, p, (size_t)(digits + sizeof digits - p));
+}
+
+void ps_buf_format(ps_buf *b, const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
+  va_copy(again, arguments);
+  int length = vsnprintf(NULL, 0, format, arguments);
+  if (length < 0) {
+    b->failed = true;
+  } else if (ps_buf_reserve(b, (size_t)length)) {
+    vsnprintf(b->data + b->length, (size_t)length + 1, format, again);
+    b->length += (size_t)length;
+  }
+  va_end(again);
+  va_end(arguments);
+}
+
+const char *ps_buf_text(ps_buf *b) {
+  if (b->failed || !b->data) return "";
+  b->data[b->length] = '\0';
+  return b->data;
+}
+
+char *ps_buf_take(ps_buf *b, size_t *length) {
+  ps_buf_reserve(b, 0);
+  char *text = b->failed ? NULL : b->data;
+  if (length) *length = text ? b->length : 0;
+  if (text) text[b->length] = '\0';
+  else free(b->data);
+  *b = PS_BUF_INIT;
+  return text;
+}
+
+void ps_buf_dispose(ps_buf *b) {
+  free(b->data);
+  *b = PS_BUF_INIT;
+}

@@ -1,0 +1,179 @@
+/* Faults, kinds and their names. errors.def is the one list: every table below expands from it.
+ *
+ * A fault's message is the last thing that leaves the library, so secrets are starred here, where it is written, and not
+ * where somebody might forget to. */
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+  const char *name, *class_name;
+} kind_row;
+
+static const kind_row kinds[] = {
+  {"none", ""},
+#define PS_ERROR(constant, name, class, meaning) {name, class},
+#include "errors.def"
+#undef PS_ERROR
+};
+
+static const size_t kind_count = sizeof kinds / sizeof *kinds;
+
+const char *ps_error_kind_name(ps_error kind) {
+  return (size_t)kind < kind_count ? kinds[kind].name : "";
+}
+
+const char *ps_error_class_name(ps_error kind) {
+  return (size_t)kind < kind_count ? kinds[kind].class_name : "";
+}
+
+const char *ps_outcome_name(ps_outcome outcome) {
+  static const char *const names[] = {"ok", "not_sent", "rejected", "unknown"};
+  return (size_t)outcome < sizeof names / sizeof *names ? names[outcome] : "";
+}
+
+const char *ps_version(void) {
+  return PS_VERSION;
+}
+
+static bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* The bytes of a secret's prefix at `s`, 0 if none begins there. */
+static size_t secret_prefix(const char *s) {
+  static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "whsec_"};
+  for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+    size_t length = strlen(prefixes[i]);
+    if (strncmp(s, prefixes[i], length) == 0) return length;
+  }
+  return 0;
+}
+
+/* Stars the secret whose prefix of `prefix` bytes is at `s`; returns what follows. "sk_test_" itself tells nobody anything,
+ * and what a server has starred stays as it is. */
+static char *star_secret(char *s, size_t prefix) {
+  char *end = s + prefix;
+  if (strncmp(end, "test_", 5) == 0 || strncmp(end, "live_", 5) == 0) end += 5;
+  char *begin = end;
+  while (is_word(*end) || *end == '-' || *end == '*') end++;
+  if (memchr(begin, '*', (size_t)(end - begin))) return end;
+  ptrdiff_t keep = end - begin >= 12 ? 4 : 0;
+  for (char *p = begin; p < end - keep; p++) *p = '*';
+  return end;
+}
+
+void ps_redact(char *text) {
+  char before = ' ';
+  for (char *p = text; *p;) {
+    size_t prefix = is_word(before) ? 0 : secret_prefix(p);
+    if (prefix) {
+      p = star_secret(p, prefix);
+      before = p[-1];
+    } else {
+      before = *p++;
+    }
+  }
+}
+
+/* One line: control characters become spaces; a character cut in half at the end goes. */
+static void tidy(char *text, bool cut) {
+  size_t length = strlen(text);
+  for (size_t i = 0; i < length; i++) {
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) text[i] = ' ';
+  }
+  while (cut && length > 0 && ((unsigned char)text[length - 1] & 0xc0) == 0x80) text[--length] = '\0';
+  if (cut && length > 0 && (unsigned char)text[length - 1] >= 0xc0) text[length - 1] = '\0';
+}
+
+void ps_fault_set(ps_fault *f, ps_error kind, const char *format, ...) {
+  if (f->kind != PS_ERROR_NONE) return;
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(f->message, sizeof f->message, format, arguments);
+  va_end(arguments);
+  tidy(f->message, length < 0 || (size_t)length >= sizeof f->message);
+  ps_redact(f->message);
+  f->kind = kind;
+  f->outcome = PS_OUTCOME_NOT_SENT;
+}
+
+void ps_fault_memory(ps_fault *f) {
+  ps_fault_set(f, PS_ERROR_MEMORY, "no memory");
+}
+
+static size_t least(size_t a, size_t b, size_t c) {
+  size_t ab = a < b ? a : b;
+  return ab < c ? ab : c;
+}
+
+enum { LONGEST_WORD = 96 };
+
+/* Levenshtein's distance, with one row of memory. */
+static size_t distance(const char *a, const char *b) {
+  size_t row[LONGEST_WORD + 1], width = strlen(b);
+  if (width > LONGEST_WORD) return SIZE_MAX;
+  for (size_t j = 0; j <= width; j++) row[j] = j;
+  for (size_t i = 0; a[i]; i++) {
+    size_t corner = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < width; j++) {
+      size_t above = row[j + 1];
+      row[j + 1] = least(above + 1, row[j] + 1, corner + (a[i] != b[j]));
+      corner = above;
+    }
+  }
+  return row[width];
+}
+
+const char *ps_nearest(const char *name, ps_words next, void *context) {
+  size_t length = strlen(name), best = length / 3 + 2;
+  const char *found = NULL;
+  const char *word;
+  if (length > LONGEST_WORD) return NULL;
+  for (size_t i = 0; (word = next(context, i)); i++) {
+    size_t other = strlen(word), apart = other > length ? other - length : length - other;
+    if (apart >= best) continue;
+    size_t d = distance(name, word);
+    if (d < best) {
+      best = d;
+      found = word;
+    }
+  }
+  return found;
+}
+
+static ps_error by_type(const char *type) {
+  static const char *const aliases[][2] = {{"idempotency_error", "idempotency"}, {"invalid_fields", "invalid_request"}};
+  for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+    if (strcmp(type, aliases[i][0]) == 0) type = aliases[i][1];
+  }
+  for (size_t i = 1; i < kind_count && i < PS_ERROR_CONNECTION; i++) {
+    if (strcmp(type, kinds[i].name) == 0) return (ps_error)i;
+  }
+  return PS_ERROR_NONE;
+}
+
+static ps_error by_status(int status, const char *type, const char *code) {
+  switch (status) {
+    case 400:
+    case 404:
+      if (strcmp(type, "idempotency_error") == 0) return PS_ERROR_IDEMPOTENCY;
+      if (status == 400 && strcmp(code, "rate_limit") == 0) return PS_ERROR_RATE_LIMIT;
+      return PS_ERROR_INVALID_REQUEST;
+    case 401: return PS_ERROR_AUTHENTICATION;
+    case 402: return PS_ERROR_CARD;
+    case 403: return PS_ERROR_PERMISSION;
+    case 409: return PS_ERROR_CONFLICT;
+    case 429: return PS_ERROR_RATE_LIMIT;
+    default: return PS_ERROR_API;
+  }
+}
+
+ps_error ps_error_classify(int status, const char *type, const char *code, bool v2, bool oauth) {
+  if (oauth) return PS_ERROR_OAUTH;
+  ps_error kind = v2 ? by_type(type) : PS_ERROR_NONE;
+  return kind != PS_ERROR_NONE ? kind : by_status(status, type, code);
+}

@@ -1,0 +1,535 @@
+/* See exchange.h for the machine. Invariants:
+ *
+ *   - `outcome` is the worst that is known of all attempts: not_sent, then rejected, then unknown, which stays.
+ *   - Events point into the running attempt; every step drops those that nobody read.
+ *   - Only `cancelled` and the waker are touched by other threads, the waker under its mutex. */
+#include "exchange.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "json.h"
+
+enum { MOST_EVENTS = 4 }; /* of one step: response, notice, retry, request */
+
+struct ps_exchange {
+  ps_arena *arena;
+  ps_exchange_host host;
+  ps_settings settings;
+  ps_call_options own; /* the call's own options, as given */
+  ps_value *own_headers, *params;
+  ps_request_plan plan;
+  ps_http_response response;
+  ps_fault fault; /* ends the call at the next step */
+  ps_result *result;
+  ps_step state;
+  bool begun;
+  ps_outcome outcome;
+  int attempts;
+  int64_t deadline_ms, sent_ms, wait_ms; /* deadline_ms negative: none */
+  ps_call_event events[MOST_EVENTS];
+  size_t event_count, event_read;
+  char *event_path;
+  void *driver;
+  void (*dispose)(void *driver);
+  atomic_bool cancelled;
+  pthread_mutex_t waker_lock;
+  void (*wake)(void *context);
+  void *wake_context;
+};
+
+static ps_exchange out_of_memory = {.state = PS_DONE, .fault = {.kind = PS_ERROR_MEMORY, .message = "no memory"}};
+
+/* ---- Time and chance ---- */
+
+static int64_t system_now_ms(void *context) {
+  struct timespec t;
+  (void)context;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t system_unix_time(void *context) {
+  (void)context;
+  return (int64_t)time(NULL);
+}
+
+static double system_dice(void *context) {
+  uint32_t bits = 0;
+  (void)context;
+  return ps_random(&bits, sizeof bits) ? bits / 4294967296.0 : 0.5;
+}
+
+const ps_clock ps_system_clock = {system_now_ms, system_unix_time, system_dice, NULL, NULL};
+
+int64_t ps_exchange_now(const ps_exchange *x) {
+  const ps_clock *c = &x->host.clock;
+  return c->now_ms ? c->now_ms(c->context) : 0;
+}
+
+/* Milliseconds until the deadline, at least 0; negative: there is none. */
+static int64_t left_ms(const ps_exchange *x) {
+  if (x->deadline_ms < 0) return -1;
+  int64_t left = x->deadline_ms - ps_exchange_now(x);
+  return left > 0 ? left : 0;
+}
+
+/* ---- Making one ---- */
+
+static const char *copy_string(ps_exchange *x, const char *s) {
+  const char *copy = s ? ps_arena_str(x->arena, s) : NULL;
+  if (s && !copy) ps_fault_memory(&x->fault);
+  return copy;
+}
+
+static const char *own_or(const char *own, const char *other) {
+  return own ? own : other;
+}
+
+/* The client's settings with the call's options over them. */
+static void settle(ps_exchange *x, const ps_call_options *options) {
+  ps_settings *s = &x->settings;
+  *s = *x->host.defaults;
+  if (!options) return;
+  ps_call_options *own = &x->own;
+  *own = *options;
+  own->api_key = copy_string(x, options->api_key);
+  own->stripe_account = copy_string(x, options->stripe_account);
+  own->stripe_context = copy_string(x, options->stripe_context);
+  own->stripe_version = copy_string(x, options->stripe_version);
+  own->idempotency_key = copy_string(x, options->idempotency_key);
+  own->base = copy_string(x, options->base);
+  if (options->headers) ps_value_copy(x->own_headers = ps_value_new(), options->headers);
+  own->headers = x->own_headers;
+  s->api_key = own_or(own->api_key, s->api_key);
+  s->stripe_account = own_or(own->stripe_account, s->stripe_account);
+  s->stripe_context = own_or(own->stripe_context, s->stripe_context);
+  s->call_version = own->stripe_version;
+  s->idempotency_key = own->idempotency_key;
+  s->base = own->base;
+  s->more_headers = own->headers;
+  if (own->max_retries >= 0) s->max_retries = own->max_retries;
+  if (own->timeout >= 0) s->timeout = own->timeout;
+  if (own->deadline >= 0) s->deadline = own->deadline;
+}
+
+/* The path of events: without the query, which may hold an email address. */
+static void set_event_path(ps_exchange *x) {
+  x->event_path = ps_arena_strn(x->arena, x->plan.path, strcspn(x->plan.path, "?"));
+  if (!x->event_path) ps_fault_memory(&x->fault);
+}
+
+static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params, const ps_call_options *options) {
+  settle(x, options);
+  if (x->own_headers && ps_value_is_poisoned(x->own_headers)) ps_fault_memory(&x->fault);
+  if (x->fault.kind != PS_ERROR_NONE) return;
+  if (!ps_request_build(&x->plan, &x->settings, target, params, &x->fault)) return;
+  set_event_path(x);
+  if (params && strncmp(x->plan.path, "/v2/", 4) == 0 && strcmp(x->plan.http.method, "POST") == 0) {
+    ps_value_copy(x->params = ps_value_new(), params);
+  }
+}
+
+ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *target, const ps_value *params,
+                                const ps_call_options *options, const ps_fault *fault) {
+  ps_exchange *x = calloc(1, sizeof *x);
+  ps_arena *arena = x ? ps_arena_new(512) : NULL;
+  if (!arena || pthread_mutex_init(&x->waker_lock, NULL) != 0) {
+    ps_arena_free(arena);
+    free(x);
+    return &out_of_memory;
+  }
+  x->arena = arena;
+  x->host = *host;
+  x->deadline_ms = -1;
+  x->outcome = PS_OUTCOME_NOT_SENT;
+  x->own = PS_CALL_OPTIONS_INIT;
+  if (host->client) host->hold(host->client);
+  if (host->fault && host->fault->kind != PS_ERROR_NONE) x->fault = *host->fault;
+  else if (fault && fault->kind != PS_ERROR_NONE) x->fault = *fault;
+  else prepare_call(x, target, params, options);
+  return x;
+}
+
+static void clear_response(ps_http_response *r) {
+  ps_arena_free(r->arena);
+  ps_buf_dispose(&r->body);
+  *r = (ps_http_response){.body = PS_BUF_INIT};
+}
+
+void ps_exchange_free(ps_exchange *x) {
+  if (!x || x == &out_of_memory) return;
+  if (x->dispose) x->dispose(x->driver);
+  ps_result_free(x->result);
+  clear_response(&x->response);
+  ps_request_dispose(&x->plan);
+  ps_value_free(x->own_headers);
+  ps_value_free(x->params);
+  pthread_mutex_destroy(&x->waker_lock);
+  ps_arena_free(x->arena);
+  ps_client *client = x->host.client;
+  void (*release)(ps_client *) = x->host.release;
+  free(x);
+  if (client) release(client);
+}
+
+/* ---- Events ---- */
+
+static ps_call_event *add_event(ps_exchange *x, ps_event_kind kind, ps_log_level level) {
+  const ps_api_operation *op = x->plan.operation;
+  ps_call_event *e = &x->events[x->event_count++];
+  *e = (ps_call_event){.kind = kind, .level = level, .operation = op ? ps_operation_id(op) : "",
+                       .method = x->plan.http.method, .path = x->event_path, .attempt = x->attempts,
+                       .request_id = "", .message = ""};
+  return e;
+}
+
+static const char *response_header(const ps_exchange *x, const char *name) {
+  for (const ps_header_row *row = x->response.first_header; row; row = row->next) {
+    if (ps_header_is(row->header.name, name)) return row->header.value;
+  }
+  return NULL;
+}
+
+static void add_response_events(ps_exchange *x, const ps_fault *failure) {
+  bool good = failure->kind == PS_ERROR_NONE;
+  const char *id = response_header(x, "Request-Id"), *notice = response_header(x, "Stripe-Notice");
+  ps_call_event *e = add_event(x, PS_EVENT_RESPONSE, good ? PS_LOG_INFO : PS_LOG_WARN);
+  e->status = x->response.status;
+  e->duration = (double)(ps_exchange_now(x) - x->sent_ms) / 1000;
+  if (id) e->request_id = id;
+  if (x->response.status == 0) e->message = ps_error_kind_name(failure->kind);
+  if (!notice) return;
+  e = add_event(x, PS_EVENT_NOTICE, PS_LOG_WARN);
+  e->message = notice;
+}
+
+const ps_call_event *ps_exchange_event(ps_exchange *x) {
+  return x->event_read < x->event_count ? &x->events[x->event_read++] : NULL;
+}
+
+/* ---- The response, filled by a driver ---- */
+
+void ps_http_response_status(ps_http_response *response, int status) {
+  response->status = status;
+}
+
+void ps_http_response_header(ps_http_response *response, const char *name, const char *value) {
+  ps_header_row *row = response->arena ? ps_arena_alloc(response->arena, sizeof *row) : NULL;
+  if (row) *row = (ps_header_row){NULL, {ps_arena_str(response->arena, name), ps_arena_str(response->arena, value)}};
+  if (!row || !row->header.name || !row->header.value) {
+    ps_http_response_fail(response, PS_ERROR_MEMORY, PS_OUTCOME_UNKNOWN, "no memory");
+    return;
+  }
+  *(response->last_header ? response->last_header : &response->first_header) = row;
+  response->last_header = &row->next;
+  response->header_count++;
+}
+
+bool ps_http_response_write(ps_http_response *response, const char *bytes, size_t length) {
+  if (response->failure.kind != PS_ERROR_NONE) return false;
+  if ((int64_t)(response->body.length + length) > response->max_body) {
+    ps_fault_set(&response->failure, PS_ERROR_TOO_LARGE, "the response is larger than max_body, %lld bytes",
+                 (long long)response->max_body);
+  } else {
+    ps_buf_add(&response->body, bytes, length);
+    if (response->body.failed) ps_fault_memory(&response->failure);
+  }
+  response->failure.outcome = PS_OUTCOME_UNKNOWN;
+  return response->failure.kind == PS_ERROR_NONE;
+}
+
+void ps_http_response_fail(ps_http_response *response, ps_error kind, ps_outcome outcome, const char *reason) {
+  if (response->failure.kind != PS_ERROR_NONE) return;
+  ps_fault_set(&response->failure, kind, "%s", reason);
+  response->failure.outcome = outcome == PS_OUTCOME_NOT_SENT ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN;
+}
+
+/* ---- Reading a response ---- */
+
+/* What the body starts with, for a message: one line, no more than 200 bytes. */
+static void refuse_body(ps_exchange *x, ps_fault *fault, const char *why) {
+  const char *type = response_header(x, "Content-Type");
+  int shown = (int)(x->response.body.length < 200 ? x->response.body.length : 200);
+  ps_fault_set(fault, PS_ERROR_PROTOCOL, "status %d, but the body is not JSON (%s; Content-Type %s): %.*s",
+               x->response.status, why, type ? type : "absent", shown, ps_buf_text(&x->response.body));
+  fault->outcome = x->response.status >= 400 && x->response.status < 500 ? PS_OUTCOME_REJECTED : PS_OUTCOME_UNKNOWN;
+}
+
+static bool is_good(int status) {
+  return status >= 200 && status < 300;
+}
+
+static ps_value *parse_body(ps_exchange *x, ps_fault *fault) {
+  ps_http_response *r = &x->response;
+  const ps_api_operation *op = x->plan.operation;
+  if (is_good(r->status) && op && strcmp(ps_operation_returns_kind(op), "binary") == 0) return NULL;
+  if (r->body.length == 0 && is_good(r->status)) return NULL;
+  ps_fault unreadable = {0};
+  ps_buf_text(&r->body);
+  ps_value *data = ps_json_parse(r->arena, r->body.data, r->body.length, &unreadable);
+  if (data) return data;
+  if (unreadable.kind == PS_ERROR_MEMORY) {
+    *fault = unreadable;
+    fault->outcome = PS_OUTCOME_UNKNOWN;
+  } else {
+    refuse_body(x, fault, unreadable.message);
+  }
+  return NULL;
+}
+
+/* Names what an error reply says. Returns its error object. */
+static const ps_value *read_error(ps_exchange *x, const ps_value *data, ps_fault *fault) {
+  const ps_value *error = data ? ps_map_get(data, "error", 5) : NULL;
+  bool oauth = error && error->type == PS_STRING, v2 = strncmp(x->plan.path, "/v2/", 4) == 0;
+  if (oauth) error = data;
+  else if (error && error->type != PS_MAP) error = NULL;
+  const char *type = oauth ? "" : ps_str(error, "type"), *code = oauth ? "" : ps_str(error, "code");
+  const char *message = ps_str(error, oauth ? "error_description" : "message");
+  ps_error kind = ps_error_classify(x->response.status, type, code, v2, oauth);
+  if (*message) ps_fault_set(fault, kind, "%s", message);
+  else ps_fault_set(fault, kind, "the server answered with status %d", x->response.status);
+  fault->outcome = PS_OUTCOME_REJECTED;
+  return error;
+}
+
+static bool may_be_unsettled(int status) {
+  return status == 409 || status == 429 || status >= 500;
+}
+
+/* The worst that is known of this and the earlier attempts. An answer settles an earlier loss, unless it only says
+ * "not now". */
+static void note_outcome(ps_exchange *x, ps_fault *fault) {
+  bool answered = x->response.status != 0 && fault->outcome == PS_OUTCOME_REJECTED;
+  bool unsettled = x->outcome == PS_OUTCOME_UNKNOWN && (!answered || may_be_unsettled(x->response.status));
+  bool worse = x->outcome == PS_OUTCOME_REJECTED && fault->outcome == PS_OUTCOME_NOT_SENT;
+  if (unsettled || worse) fault->outcome = x->outcome;
+  x->outcome = fault->outcome;
+}
+
+/* ---- The result ---- */
+
+static void copy_headers(ps_result *r, const ps_http_response *response) {
+  ps_http_header *rows = ps_arena_alloc(r->arena, response->header_count * sizeof *rows);
+  if (!rows) return;
+  for (const ps_header_row *row = response->first_header; row; row = row->next) rows[r->header_count++] = row->header;
+  r->headers = rows;
+}
+
+static const char *keep(ps_result *r, const char *s) {
+  return s ? ps_arena_str(r->arena, s) : NULL;
+}
+
+/* The copies of the options and params that the exchange made move into the result. */
+static void set_origin(ps_exchange *x, ps_result *r) {
+  r->origin = (ps_origin){
+    .operation = x->plan.operation,
+    .method = keep(r, x->plan.http.method),
+    .path = keep(r, x->plan.path),
+    .api_key = keep(r, x->own.api_key),
+    .stripe_account = keep(r, x->own.stripe_account),
+    .stripe_context = keep(r, x->own.stripe_context),
+    .stripe_version = keep(r, x->own.stripe_version),
+    .base = keep(r, x->own.base),
+    .headers = x->own_headers,
+    .params = x->params,
+  };
+  x->own_headers = x->params = NULL;
+}
+
+/* Ends the call. The arena of the response becomes the result's. */
+static ps_step finish(ps_exchange *x, const ps_fault *fault, ps_value *data, const ps_value *error) {
+  ps_http_response *response = &x->response;
+  ps_arena *arena = response->arena ? response->arena : ps_arena_new(512);
+  ps_result *r = arena ? ps_arena_alloc(arena, sizeof *r) : NULL;
+  x->state = PS_DONE;
+  response->arena = NULL;
+  if (!r) {
+    ps_arena_free(arena);
+    x->result = ps_result_no_memory();
+    return PS_DONE;
+  }
+  *r = (ps_result){.arena = arena, .fault = *fault, .status = response->status, .attempts = x->attempts,
+                   .data = data, .error = error};
+  r->idempotency_key = keep(r, x->plan.idempotency_key);
+  copy_headers(r, response);
+  r->body = ps_buf_take(&response->body, &r->body_length);
+  if (x->plan.http.url) set_origin(x, r);
+  r->client = x->host.client;
+  r->release = x->host.release;
+  if (r->client) x->host.hold(r->client);
+  x->result = r;
+  return PS_DONE;
+}
+
+static ps_step finish_early(ps_exchange *x, ps_error kind, const char *why) {
+  ps_fault fault = {0};
+  ps_fault_set(&fault, kind, "%s", why);
+  fault.outcome = x->outcome;
+  clear_response(&x->response);
+  return finish(x, &fault, NULL, NULL);
+}
+
+/* ---- Steps ---- */
+
+static ps_step send(ps_exchange *x) {
+  if (ps_exchange_cancelled(x)) return finish_early(x, PS_ERROR_CANCELLED, "the call was cancelled");
+  int64_t left = left_ms(x);
+  if (left == 0) return finish_early(x, PS_ERROR_TIMEOUT, "the deadline passed before the request was sent");
+  ps_http_request *http = &x->plan.http;
+  bool again = x->attempts > 0;
+  if (again && http->body && !http->body->rewind(http->body->context)) {
+    return finish_early(x, PS_ERROR_USAGE, "the body could not be rewound to be sent again");
+  }
+  clear_response(&x->response);
+  x->response.arena = ps_arena_new(1024);
+  if (!x->response.arena) return finish_early(x, PS_ERROR_MEMORY, "no memory");
+  x->response.max_body = x->settings.max_body;
+  http->timeout = x->settings.timeout;
+  http->connect_timeout = x->settings.connect_timeout;
+  http->deadline = left < 0 ? -1 : (double)left / 1000;
+  x->attempts++;
+  x->sent_ms = ps_exchange_now(x);
+  add_event(x, PS_EVENT_REQUEST, PS_LOG_DEBUG);
+  return x->state = PS_SEND;
+}
+
+/* Waits for `ms`, or sends at once; the client's rate limit may add to it. */
+static ps_step send_after(ps_exchange *x, int64_t ms) {
+  int64_t now = ps_exchange_now(x), left = left_ms(x);
+  int64_t paced = x->host.pace ? x->host.pace(x->host.client, x->settings.api_key, now + ms) : 0;
+  if (left >= 0 && paced > 0 && ms + paced >= left) {
+    return finish_early(x, PS_ERROR_TIMEOUT, "rate_limit would hold the request back past the call's deadline");
+  }
+  x->wait_ms = ms + paced;
+  return x->wait_ms > 0 ? (x->state = PS_WAIT) : send(x);
+}
+
+static ps_step begin(ps_exchange *x) {
+  x->begun = true;
+  if (x->fault.kind != PS_ERROR_NONE) return finish(x, &x->fault, NULL, NULL);
+  double deadline = x->settings.deadline;
+  if (deadline < 0 && !x->plan.transfer) deadline = 100;
+  if (deadline >= 0) x->deadline_ms = ps_exchange_now(x) + (int64_t)(deadline * 1000);
+  return send_after(x, 0);
+}
+
+static bool is_oauth(const ps_exchange *x) {
+  const char *base = x->settings.base;
+  if (!base) base = x->plan.operation ? ps_operation_base(x->plan.operation) : "api";
+  return strcmp(base, "connect") == 0;
+}
+
+static int64_t retry_wait(ps_exchange *x, const ps_fault *fault) {
+  const ps_body *body = x->plan.http.body;
+  const ps_clock *clock = &x->host.clock;
+  ps_attempt attempt = {
+    .number = x->attempts,
+    .max_retries = (int)(x->settings.max_retries < 1000 ? x->settings.max_retries : 1000),
+    .status = x->response.failure.kind == PS_ERROR_NONE ? x->response.status : 0,
+    .should_retry = response_header(x, "Stripe-Should-Retry"),
+    .retry_after = response_header(x, "Retry-After"),
+    .failure = fault->kind,
+    .outcome = fault->outcome,
+    .only_if_not_sent = is_oauth(x) || (body && !body->rewind),
+    .unix_time = clock->unix_time(clock->context),
+    .dice = clock->dice(clock->context),
+    .left_ms = left_ms(x),
+  };
+  return ps_retry_wait(&attempt);
+}
+
+/* What came of an attempt: a result, or another one. */
+static ps_step take(ps_exchange *x) {
+  ps_http_response *r = &x->response;
+  ps_value *data = NULL;
+  const ps_value *error = NULL;
+  if (r->failure.kind == PS_ERROR_NONE && r->status == 0) {
+    ps_http_response_fail(r, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, "the connection was lost without an answer");
+  }
+  ps_fault fault = r->failure;
+  if (fault.kind != PS_ERROR_NONE) r->status = 0;
+  else data = parse_body(x, &fault);
+  if (fault.kind == PS_ERROR_NONE && !is_good(r->status)) error = read_error(x, data, &fault);
+  add_response_events(x, &fault);
+  if (fault.kind == PS_ERROR_NONE) return finish(x, &fault, data, NULL);
+  int64_t wait = is_good(r->status) ? -1 : retry_wait(x, &fault);
+  note_outcome(x, &fault);
+  if (wait < 0 || ps_exchange_cancelled(x)) return finish(x, &fault, data, error);
+  add_event(x, PS_EVENT_RETRY, PS_LOG_INFO)->duration = (double)wait / 1000;
+  return send_after(x, wait);
+}
+
+ps_step ps_exchange_step(ps_exchange *x) {
+  x->event_count = x->event_read = 0;
+  if (x->state == PS_DONE && (x->begun || x == &out_of_memory)) return PS_DONE;
+  if (!x->begun) return begin(x);
+  return x->state == PS_SEND ? take(x) : send(x);
+}
+
+const ps_http_request *ps_exchange_request(ps_exchange *x) {
+  return &x->plan.http;
+}
+
+ps_http_response *ps_exchange_response(ps_exchange *x) {
+  return &x->response;
+}
+
+int64_t ps_exchange_wait(const ps_exchange *x) {
+  return x->wait_ms;
+}
+
+ps_result *ps_exchange_result(ps_exchange *x) {
+  ps_result *r = x->result ? x->result : ps_result_no_memory();
+  if (x != &out_of_memory) x->result = NULL;
+  return r;
+}
+
+/* ---- For drivers ---- */
+
+ps_step ps_exchange_state(const ps_exchange *x) {
+  return x->state;
+}
+
+ps_client *ps_exchange_client(const ps_exchange *x) {
+  return x->host.client;
+}
+
+bool ps_exchange_is_transfer(const ps_exchange *x) {
+  return x->plan.transfer;
+}
+
+void ps_exchange_pause(ps_exchange *x, int64_t ms) {
+  if (x->deadline_ms >= 0) x->deadline_ms += ms;
+}
+
+void ps_exchange_attach(ps_exchange *x, void *driver, void (*dispose)(void *driver)) {
+  x->driver = driver;
+  x->dispose = dispose;
+}
+
+void *ps_exchange_attached(const ps_exchange *x) {
+  return x->driver;
+}
+
+bool ps_exchange_cancelled(const ps_exchange *x) {
+  return atomic_load(&x->cancelled);
+}
+
+void ps_exchange_set_waker(ps_exchange *x, void (*wake)(void *context), void *context) {
+  pthread_mutex_lock(&x->waker_lock);
+  x->wake = wake;
+  x->wake_context = context;
+  pthread_mutex_unlock(&x->waker_lock);
+}
+
+void ps_exchange_cancel(ps_exchange *x) {
+  if (x == &out_of_memory) return;
+  atomic_store(&x->cancelled, true);
+  pthread_mutex_lock(&x->waker_lock);
+  if (x->wake) x->wake(x->wake_context);
+  pthread_mutex_unlock(&x->waker_lock);
+}

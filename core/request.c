@@ -1,0 +1,559 @@
+/* From a call to a request. Params are copied once, by `prepare`, which is where the table is asked: it names unknown
+ * parameters, turns API objects into ids, gives v2's 64-bit and decimal strings their form, and tells `[]` from `{}`.
+ * What comes out of it is encoded as it stands.
+ *
+ *   params ──prepare (types)──▶ tree ──form, JSON or multipart──▶ body or query */
+#include "request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "api.h"
+#include "json.h"
+
+bool ps_header_is(const char *name, const char *other) {
+  for (; *name && *other; name++, other++) {
+    char a = *name, b = *other;
+    if (a >= 'A' && a <= 'Z') a = (char)(a + 32);
+    if (b >= 'A' && b <= 'Z') b = (char)(b + 32);
+    if (a != b) return false;
+  }
+  return *name == *other;
+}
+
+bool ps_path_is_safe(const char *path) {
+  if (path[0] != '/' || path[1] == '/') return false;
+  for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
+    if (*p <= ' ' || *p >= 0x7f || *p == '\\' || *p == '#') return false;
+  }
+  return true;
+}
+
+bool ps_url_is_loopback(const char *url) {
+  const char *host = strstr(url, "://");
+  if (!host) return false;
+  host += 3;
+  size_t length = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
+  if (memchr(host, '@', strcspn(host, "/?#"))) return false;
+  if (length == 9 && strncmp(host, "localhost", 9) == 0) return true;
+  if (length == 5 && strncmp(host, "[::1]", 5) == 0) return true;
+  unsigned a, b, c;
+  int used = 0;
+  if (sscanf(host, "127.%3u.%3u.%3u%n", &a, &b, &c, &used) != 3) return false;
+  return (size_t)used == length && a < 256 && b < 256 && c < 256;
+}
+
+bool ps_uuid(char out[37]) {
+  unsigned char b[16];
+  if (!ps_random(b, sizeof b)) return false;
+  b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+  b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+  for (int i = 0, at = 0; i < 16; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) out[at++] = '-';
+    at += snprintf(out + at, 3, "%02x", b[i]);
+  }
+  return true;
+}
+
+/* ---- Params ---- */
+
+typedef struct {
+  ps_fault *fault;
+  const char *operation;
+  bool strict, json, v2;
+  ps_buf path; /* of the value at hand, for errors: params.items[2].price */
+} preparation;
+
+static void usage(preparation *p, const char *what) {
+  if (p->path.failed) ps_fault_memory(p->fault);
+  ps_fault_set(p->fault, PS_ERROR_USAGE, "%s %s", ps_buf_text(&p->path), what);
+}
+
+static bool is_api_object(const ps_value *v, const ps_api_type *type) {
+  if (type && ps_type_kind(type) == PS_TYPE_MAP) return false;
+  const ps_value *id = ps_map_get(v, "id", 2), *object = ps_map_get(v, "object", 6);
+  return id && object && id->type == PS_STRING && object->type == PS_STRING && id->length > 0;
+}
+
+static bool has_fields(const ps_api_type *type) {
+  if (!type) return false;
+  ps_type_kind_id kind = ps_type_kind(type);
+  return kind == PS_TYPE_OBJECT || kind == PS_TYPE_RANGE;
+}
+
+static void refuse_unknown(preparation *p, const ps_api_type *type, const ps_value *child) {
+  const char *nearest = ps_type_nearest_field(type, child->key);
+  if (p->path.failed) ps_fault_memory(p->fault);
+  ps_fault_set(p->fault, PS_ERROR_USAGE, "%s is not a parameter of %s%s%s", ps_buf_text(&p->path), p->operation,
+               nearest ? "; the nearest is " : "", nearest ? nearest : "");
+}
+
+/* A native number where v2 sends a string: 64-bit, decimal, or a time. */
+static bool prepare_string(ps_value *to, const ps_value *from, const ps_api_type *type) {
+  ps_type_kind_id kind = type ? ps_type_kind(type) : PS_TYPE_ANY;
+  char text[40];
+  if (kind == PS_TYPE_STRING && (ps_type_flags(type) & PS_FLAG_DATE_TIME) && from->type == PS_INT) {
+    struct tm date;
+    time_t seconds = (time_t)from->as.integer;
+    if (!gmtime_r(&seconds, &date) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &date)) return false;
+  } else if ((kind == PS_TYPE_INT64 || kind == PS_TYPE_DECIMAL) && from->type == PS_INT) {
+    snprintf(text, sizeof text, "%lld", (long long)from->as.integer);
+  } else if ((kind == PS_TYPE_INT64 || kind == PS_TYPE_DECIMAL) && from->type == PS_NUMBER) {
+    ps_value_set_strn(to, from->as.text, from->length);
+    return true;
+  } else {
+    return false;
+  }
+  ps_value_set_str(to, text);
+  return true;
+}
+
+static void prepare(preparation *p, ps_value *to, const ps_value *from, const ps_api_type *type);
+
+static void prepare_map(preparation *p, ps_value *to, const ps_value *from, const ps_api_type *type) {
+  if (from->length == 0 && type && ps_type_kind(type) == PS_TYPE_ARRAY) {
+    ps_value_set_list(to);
+    return;
+  }
+  ps_value_set_map(to);
+  size_t outer = p->path.length;
+  for (const ps_value *child = ps_first(from); child; child = ps_next(child)) {
+    const ps_api_type *child_type = type ? ps_type_field(type, child->key) : NULL;
+    ps_buf_char(&p->path, '.');
+    ps_buf_add(&p->path, child->key, child->key_length);
+    if (p->strict && !child_type && has_fields(type)) refuse_unknown(p, type, child);
+    prepare(p, ps_map_setn(to, child->key, child->key_length), child, child_type);
+    p->path.length = outer;
+  }
+}
+
+static void prepare_list(preparation *p, ps_value *to, const ps_value *from, const ps_api_type *type) {
+  ps_value_set_list(to);
+  size_t outer = p->path.length;
+  int64_t index = 0;
+  for (const ps_value *child = ps_first(from); child; child = ps_next(child), index++) {
+    ps_buf_format(&p->path, "[%lld]", (long long)index);
+    prepare(p, ps_list_add(to), child, type ? ps_type_item(type) : NULL);
+    p->path.length = outer;
+  }
+}
+
+static void prepare(preparation *p, ps_value *to, const ps_value *from, const ps_api_type *type) {
+  if (type && ps_type_kind(type) == PS_TYPE_FILE) {
+    ps_value_copy(to, from);
+  } else if (from->type == PS_MAP && is_api_object(from, type)) {
+    ps_value_copy(to, ps_map_get(from, "id", 2));
+  } else if (from->type == PS_MAP) {
+    prepare_map(p, to, from, type);
+  } else if (from->type == PS_LIST) {
+    prepare_list(p, to, from, type);
+  } else if (!p->v2 || !prepare_string(to, from, type)) {
+    if (p->json && from->type == PS_STRING && !ps_utf8_valid(from->as.text, from->length)) usage(p, "is not UTF-8");
+    ps_value_copy(to, from);
+  }
+}
+
+/* The tree to encode, to be freed; NULL with the fault set. */
+static ps_value *prepare_params(preparation *p, const ps_value *params, const ps_api_type *type) {
+  ps_value *to = ps_value_new();
+  if (params && ps_value_is_poisoned(params)) *p->fault = *ps_value_fault(params);
+  ps_buf_str(&p->path, "params");
+  if (params && params->type != PS_NULL && params->type != PS_MAP) usage(p, "must be a map of names to values");
+  else if (params && params->type == PS_MAP) prepare_map(p, to, params, type);
+  else ps_value_set_map(to);
+  if (p->path.failed) ps_fault_memory(p->fault);
+  if (ps_value_is_poisoned(to) && p->fault->kind == PS_ERROR_NONE) *p->fault = *ps_value_fault(to);
+  ps_buf_dispose(&p->path);
+  if (p->fault->kind == PS_ERROR_NONE) return to;
+  ps_value_free(to);
+  return NULL;
+}
+
+/* ---- Path and query ---- */
+
+static void add_id(ps_buf *out, const ps_api_operation *op, const char *name, const char *id, ps_fault *fault) {
+  if (!id) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "%s needs the id `%s`", ps_operation_id(op), name);
+  } else if (*id == '\0' || strcmp(id, ".") == 0 || strcmp(id, "..") == 0) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "%s: the id `%s` must not be \"%s\"", ps_operation_id(op), name, id);
+  } else {
+    ps_form_escape(out, id, strlen(id));
+  }
+}
+
+void ps_target_path(ps_buf *out, const ps_target *target, ps_fault *fault) {
+  const ps_api_operation *op = target->operation;
+  const char *const *ids = target->ids;
+  size_t used = 0;
+  for (const char *p = ps_operation_path(op); *p; p++) {
+    if (*p != '{') {
+      ps_buf_char(out, *p);
+      continue;
+    }
+    add_id(out, op, ps_operation_path_param(op, used), ids ? *ids : NULL, fault);
+    if (ids && *ids) ids++;
+    used++;
+    p = strchr(p, '}');
+  }
+  if (ids && *ids) ps_fault_set(fault, PS_ERROR_USAGE, "%s takes %zu ids, not more", ps_operation_id(op), used);
+}
+
+static void unescape(ps_buf *out, const char *s, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    unsigned byte;
+    if (s[i] == '%' && i + 2 < length && sscanf(s + i + 1, "%2x", &byte) == 1) {
+      ps_buf_char(out, (char)byte);
+      i += 2;
+    } else {
+      ps_buf_char(out, s[i] == '+' ? ' ' : s[i]);
+    }
+  }
+}
+
+void ps_query_read(ps_value *params, const char *query) {
+  ps_buf name = PS_BUF_INIT, text = PS_BUF_INIT;
+  while (*query) {
+    size_t length = strcspn(query, "&"), key = strcspn(query, "=&");
+    size_t value = key < length ? key + 1 : length;
+    name.length = text.length = 0;
+    unescape(&name, query, key);
+    unescape(&text, query + value, length - value);
+    if (name.failed || text.failed) ps_value_fail(params, "no memory");
+    else if (key) ps_value_set_strn(ps_value_at_path(params, ps_buf_text(&name)), ps_buf_text(&text), text.length);
+    query += length + (query[length] == '&');
+  }
+  ps_buf_dispose(&name);
+  ps_buf_dispose(&text);
+}
+
+static bool has_item(const ps_value *list, const ps_value *item) {
+  for (const ps_value *v = ps_first(list); v; v = ps_next(v)) {
+    if (ps_value_equal(v, item)) return true;
+  }
+  return false;
+}
+
+/* The params over what the path's own query says; `expand` is united. Returns a tree to be freed. */
+static ps_value *merge_query(const char *query, const ps_value *params) {
+  ps_value *merged = ps_value_new();
+  ps_value_set_map(merged);
+  ps_query_read(merged, query);
+  for (const ps_value *v = ps_first(params); v; v = ps_next(v)) {
+    ps_value *to = ps_map_setn(merged, v->key, v->key_length);
+    if (strcmp(v->key, "expand") != 0 || v->type != PS_LIST || to->type != PS_LIST) {
+      ps_value_copy(to, v);
+      continue;
+    }
+    for (const ps_value *item = ps_first(v); item; item = ps_next(item)) {
+      if (!has_item(to, item)) ps_value_copy(ps_list_add(to), item);
+    }
+  }
+  return merged;
+}
+
+/* ---- Headers ---- */
+
+enum { MOST_HEADERS = 64 };
+
+typedef struct {
+  ps_arena *arena;
+  ps_http_header *rows;
+  size_t count;
+  ps_fault *fault;
+} header_list;
+
+static bool is_token(const char *s) {
+  if (!*s) return false;
+  for (; *s; s++) {
+    if (*s <= ' ' || *s >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", *s)) return false;
+  }
+  return true;
+}
+
+static bool has_control(const char *s) {
+  for (; *s; s++) {
+    if ((unsigned char)*s < ' ' || *s == 0x7f) return true;
+  }
+  return false;
+}
+
+/* Adds a header, or replaces the one of that name. */
+static void set_header(header_list *h, const char *name, const char *value) {
+  if (!is_token(name) || has_control(value)) {
+    ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s holds a character that headers cannot", name);
+    return;
+  }
+  size_t at = 0;
+  while (at < h->count && !ps_header_is(h->rows[at].name, name)) at++;
+  if (at == MOST_HEADERS) {
+    ps_fault_set(h->fault, PS_ERROR_USAGE, "more than %d headers", MOST_HEADERS);
+    return;
+  }
+  h->rows[at] = (ps_http_header){ps_arena_str(h->arena, name), ps_arena_str(h->arena, value)};
+  if (!h->rows[at].name || !h->rows[at].value) ps_fault_memory(h->fault);
+  if (at == h->count) h->count++;
+}
+
+static void set_buffered_header(header_list *h, const char *name, ps_buf *value) {
+  if (value->failed) ps_fault_memory(h->fault);
+  else set_header(h, name, ps_buf_text(value));
+  ps_buf_dispose(value);
+}
+
+static void set_callers_headers(header_list *h, const ps_value *map) {
+  for (const ps_value *v = ps_first(map); v; v = ps_next(v)) {
+    if (v->type != PS_STRING || v->length != strlen(v->as.text)) {
+      ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s must be a string", v->key);
+    } else {
+      set_header(h, v->key, v->as.text);
+    }
+  }
+}
+
+static void set_user_agent(header_list *h, const ps_settings *s, bool v2) {
+  ps_buf b = PS_BUF_INIT;
+  ps_buf_format(&b, "Stripe/%s pinstripe/%s (%s)", v2 ? "v2" : "v1", PS_VERSION, s->lang);
+  const char *name = ps_str(s->app_info, "name"), *version = ps_str(s->app_info, "version"), *url = ps_str(s->app_info, "url");
+  if (*name) ps_buf_format(&b, " %s", name);
+  if (*name && *version) ps_buf_format(&b, "/%s", version);
+  if (*name && *url) ps_buf_format(&b, " (%s)", url);
+  set_buffered_header(h, "User-Agent", &b);
+}
+
+static void set_client_user_agent(header_list *h, const ps_settings *s) {
+  ps_value *v = ps_value_new();
+  struct utsname system;
+  size_t lang = strcspn(s->lang, " ");
+  ps_value_set_str(ps_map_set(v, "bindings_version"), PS_VERSION);
+  ps_value_set_strn(ps_map_set(v, "lang"), s->lang, lang);
+  if (s->lang[lang]) ps_value_set_str(ps_map_set(v, "lang_version"), s->lang + lang + 1);
+  if (uname(&system) == 0) {
+    char platform[sizeof system.sysname + sizeof system.machine + 1];
+    snprintf(platform, sizeof platform, "%s %s", system.sysname, system.machine);
+    ps_value_set_str(ps_map_set(v, "platform"), platform);
+  }
+  ps_value_set_str(ps_map_set(v, "httplib"), s->httplib);
+  ps_value_set_str(ps_map_set(v, "publisher"), "pinstripe");
+  if (s->app_info) ps_value_copy(ps_map_set(v, "application"), s->app_info);
+  ps_buf b = PS_BUF_INIT;
+  ps_json_write(&b, v);
+  if (ps_value_is_poisoned(v)) b.failed = true;
+  ps_value_free(v);
+  set_buffered_header(h, "X-Stripe-Client-User-Agent", &b);
+}
+
+static void set_authorization(header_list *h, const ps_settings *s) {
+  if (!s->api_key || !*s->api_key) {
+    ps_fault_set(h->fault, PS_ERROR_AUTHENTICATION, "no API key: give the client one, or set STRIPE_API_KEY");
+    return;
+  }
+  if (strchr(s->api_key, ' ') || has_control(s->api_key)) {
+    ps_fault_set(h->fault, PS_ERROR_AUTHENTICATION, "the API key holds a space or a control character");
+    return;
+  }
+  ps_buf b = PS_BUF_INIT;
+  ps_buf_format(&b, "Bearer %s", s->api_key);
+  set_buffered_header(h, "Authorization", &b);
+}
+
+static const char *version_for(const ps_settings *s, const ps_api_operation *op, ps_fault *fault) {
+  if (s->call_version) return s->call_version;
+  if (op && strcmp(ps_operation_id(op), "ephemeral_keys.create") == 0) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "ephemeral_keys.create needs the option stripe_version: the mobile SDK's own");
+  }
+  if (op && *ps_operation_stripe_version(op)) return ps_operation_stripe_version(op);
+  return s->stripe_version ? s->stripe_version : ps_api_version();
+}
+
+static void set_idempotency_key(header_list *h, const ps_settings *s, bool write) {
+  char fresh[37];
+  const char *key = s->idempotency_key;
+  if (key && (!*key || strlen(key) > 255)) {
+    ps_fault_set(h->fault, PS_ERROR_USAGE, "idempotency_key must have 1 to 255 bytes, not %zu", strlen(key));
+  } else if (key) {
+    set_header(h, "Idempotency-Key", key);
+  } else if (write && !ps_uuid(fresh)) {
+    ps_fault_set(h->fault, PS_ERROR_USAGE, "the system's random source failed: no idempotency key could be made");
+  } else if (write) {
+    set_header(h, "Idempotency-Key", fresh);
+  }
+}
+
+static const char *find_header(const header_list *h, const char *name) {
+  for (size_t i = 0; i < h->count; i++) {
+    if (ps_header_is(h->rows[i].name, name)) return h->rows[i].value;
+  }
+  return "";
+}
+
+static void set_headers(ps_request_plan *plan, const ps_settings *s, const char *content_type, bool v2, ps_fault *fault) {
+  header_list h = {plan->arena, ps_arena_alloc(plan->arena, MOST_HEADERS * sizeof(ps_http_header)), 0, fault};
+  if (!h.rows) {
+    ps_fault_memory(fault);
+    return;
+  }
+  set_authorization(&h, s);
+  set_header(&h, "Stripe-Version", version_for(s, plan->operation, fault));
+  set_user_agent(&h, s, v2);
+  set_client_user_agent(&h, s);
+  set_idempotency_key(&h, s, strcmp(plan->http.method, "GET") != 0);
+  if (s->stripe_account && *s->stripe_account) set_header(&h, "Stripe-Account", s->stripe_account);
+  if (s->stripe_context && *s->stripe_context) set_header(&h, "Stripe-Context", s->stripe_context);
+  if (content_type) set_header(&h, "Content-Type", content_type);
+  set_callers_headers(&h, s->headers);
+  set_callers_headers(&h, s->more_headers);
+  plan->http.headers = h.rows;
+  plan->http.header_count = h.count;
+  plan->idempotency_key = find_header(&h, "Idempotency-Key");
+}
+
+/* ---- The request ---- */
+
+static const char *base_for(const ps_settings *s, const ps_api_operation *op, ps_fault *fault) {
+  static const char *const names[PS_BASES] = {"api", "files", "connect", "meter_events"};
+  const char *name = s->base ? s->base : op ? ps_operation_base(op) : "api";
+  size_t i = 0;
+  while (i < PS_BASES && strcmp(name, names[i]) != 0) i++;
+  if (i == PS_BASES) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "the option base must be api, files, connect or meter_events, not %s", name);
+    return "";
+  }
+  bool test_key = s->api_key && (strncmp(s->api_key, "sk_test_", 8) == 0 || strncmp(s->api_key, "rk_test_", 8) == 0);
+  if (strncmp(s->bases[i], "https://", 8) != 0 && !test_key && !ps_url_is_loopback(s->bases[i])) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "%s_base must be https: plain http is for loopback, or for a test key", name);
+  }
+  return s->bases[i];
+}
+
+static ptrdiff_t memory_read(void *context, char *buffer, size_t size) {
+  struct ps_memory_body *b = context;
+  size_t left = b->length - b->position, n = size < left ? size : left;
+  memcpy(buffer, b->data + b->position, n);
+  b->position += n;
+  return (ptrdiff_t)n;
+}
+
+static bool memory_rewind(void *context) {
+  ((struct ps_memory_body *)context)->position = 0;
+  return true;
+}
+
+/* `text` becomes the body, in the plan's arena. */
+static void set_memory_body(ps_request_plan *plan, ps_buf *text, ps_fault *fault) {
+  const char *copy = text->failed ? NULL : ps_arena_strn(plan->arena, ps_buf_text(text), text->length);
+  if (!copy) ps_fault_memory(fault);
+  plan->source = (struct ps_memory_body){copy, text->length, 0};
+  plan->memory = (ps_body){(int64_t)text->length, memory_read, memory_rewind, &plan->source};
+  plan->http.body = &plan->memory;
+}
+
+static bool is_file_param(const void *context, const char *key) {
+  const ps_api_type *type = ps_type_field(context, key);
+  return type && ps_type_kind(type) == PS_TYPE_FILE;
+}
+
+/* Sets the body; returns its content type. */
+static const char *encode_body(ps_request_plan *plan, const char *encoding, const ps_value *params, ps_fault *fault) {
+  if (strcmp(encoding, "multipart") == 0) {
+    plan->multipart = ps_multipart_new(params, is_file_param, ps_operation_params(plan->operation), fault);
+    if (!plan->multipart) return NULL;
+    plan->http.body = ps_multipart_body(plan->multipart);
+    return ps_multipart_content_type(plan->multipart);
+  }
+  ps_buf text = PS_BUF_INIT;
+  bool json = strcmp(encoding, "json") == 0;
+  if (json) ps_json_write(&text, params);
+  else ps_form_encode(&text, params);
+  set_memory_body(plan, &text, fault);
+  ps_buf_dispose(&text);
+  return json ? "application/json" : "application/x-www-form-urlencoded";
+}
+
+/* "/v1/charges?limit=3" in two. */
+static void split_path(ps_buf *path, ps_buf *query, const char *given, ps_fault *fault) {
+  if (!ps_path_is_safe(given)) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "the path %s must begin with one \"/\", be percent-encoded and name no host", given);
+  }
+  size_t length = strcspn(given, "?");
+  ps_buf_add(path, given, length);
+  if (given[length]) ps_buf_str(query, given + length + 1);
+}
+
+static void set_url(ps_request_plan *plan, const char *base, ps_buf *path, ps_buf *query, ps_fault *fault) {
+  if (query->length) {
+    ps_buf_char(path, '?');
+    ps_buf_add(path, query->data, query->length);
+  }
+  ps_buf url = PS_BUF_INIT;
+  ps_buf_str(&url, base);
+  ps_buf_add(&url, path->data, path->length);
+  if (path->failed || query->failed) url.failed = true;
+  plan->http.url = url.failed ? NULL : ps_arena_str(plan->arena, ps_buf_text(&url));
+  plan->path = plan->http.url ? plan->http.url + strlen(base) : "";
+  if (!plan->http.url) ps_fault_memory(fault);
+  ps_buf_dispose(&url);
+}
+
+static const char *encoding_for(const ps_target *target, const char *method, bool v2) {
+  if (target->operation) return ps_operation_encoding(target->operation);
+  if (strcmp(method, "POST") != 0) return "query";
+  return v2 ? "json" : "form";
+}
+
+static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
+                  ps_fault *fault) {
+  const ps_api_operation *op = target->operation;
+  ps_buf path = PS_BUF_INIT, own_query = PS_BUF_INIT, query = PS_BUF_INIT;
+  if (target->path) split_path(&path, &own_query, target->path, fault);
+  else ps_target_path(&path, target, fault);
+  bool v2 = op ? ps_operation_version(op) == 2 : strncmp(ps_buf_text(&path), "/v2/", 4) == 0;
+  const char *encoding = encoding_for(target, plan->http.method, v2), *content_type = NULL;
+  preparation p = {fault, op ? ps_operation_id(op) : target->path, s->strict, strcmp(encoding, "json") == 0, v2, PS_BUF_INIT};
+  ps_value *prepared = prepare_params(&p, params, op ? ps_operation_params(op) : NULL);
+  if (prepared && strcmp(encoding, "query") == 0 && ps_first(prepared) && own_query.length) {
+    ps_value *merged = merge_query(ps_buf_text(&own_query), prepared);
+    ps_form_encode(&query, merged);
+    if (ps_value_is_poisoned(merged)) ps_fault_set(fault, PS_ERROR_USAGE, "%s", ps_value_error(merged));
+    ps_value_free(merged);
+  } else if (prepared && strcmp(encoding, "query") == 0) {
+    ps_buf_str(&query, ps_buf_text(&own_query));
+    ps_form_encode(&query, prepared);
+  } else if (prepared) {
+    ps_buf_str(&query, ps_buf_text(&own_query));
+    content_type = encode_body(plan, encoding, prepared, fault);
+  }
+  ps_value_free(prepared);
+  if (own_query.failed) query.failed = true;
+  set_url(plan, base_for(s, op, fault), &path, &query, fault);
+  set_headers(plan, s, content_type, v2, fault);
+  ps_buf_dispose(&path);
+  ps_buf_dispose(&own_query);
+  ps_buf_dispose(&query);
+}
+
+bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
+                      ps_fault *fault) {
+  *plan = (ps_request_plan){.arena = ps_arena_new(2048), .operation = target->operation, .path = "", .idempotency_key = ""};
+  const char *method = target->method ? target->method : ps_operation_method(target->operation);
+  if (!plan->arena || !(plan->http.method = ps_arena_str(plan->arena, method))) {
+    ps_fault_memory(fault);
+    return false;
+  }
+  if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0 && strcmp(method, "DELETE") != 0) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "the method must be GET, POST or DELETE, not %s", method);
+  }
+  const char *kind = target->operation ? ps_operation_kind(target->operation) : "plain";
+  plan->transfer = strcmp(kind, "upload") == 0 || strcmp(kind, "stream") == 0;
+  build(plan, s, target, params, fault);
+  return fault->kind == PS_ERROR_NONE;
+}
+
+void ps_request_dispose(ps_request_plan *plan) {
+  ps_multipart_free(plan->multipart);
+  ps_arena_free(plan->arena);
+  plan->multipart = NULL;
+  plan->arena = NULL;
+}

@@ -1,0 +1,145 @@
+/* A result reads the same whatever it is: missing parts are empty. The one without memory is static and is never freed. */
+#include "result.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static ps_result no_memory = {
+  .fault = {.kind = PS_ERROR_MEMORY, .outcome = PS_OUTCOME_NOT_SENT, .message = "no memory"},
+};
+
+ps_result *ps_result_no_memory(void) {
+  return &no_memory;
+}
+
+ps_result *ps_result_from_fault(const ps_fault *fault) {
+  ps_arena *arena = ps_arena_new(sizeof(ps_result));
+  ps_result *r = arena ? ps_arena_alloc(arena, sizeof *r) : NULL;
+  if (!r) {
+    ps_arena_free(arena);
+    return &no_memory;
+  }
+  *r = (ps_result){.arena = arena, .fault = *fault};
+  return r;
+}
+
+void ps_result_free(ps_result *r) {
+  if (!r || r == &no_memory) return;
+  ps_client *client = r->client;
+  void (*release)(ps_client *) = r->release;
+  ps_value_free(r->origin.headers);
+  ps_value_free(r->origin.params);
+  ps_value_free(r->own_data);
+  free(r->body);
+  ps_arena_free(r->arena);
+  if (client) release(client);
+}
+
+static const char *keep(ps_result *r, const char *s) {
+  const char *copy = s ? ps_arena_str(r->arena, s) : NULL;
+  if (s && !copy) ps_fault_memory(&r->fault);
+  return copy;
+}
+
+static ps_value *keep_value(ps_result *r, const ps_value *v) {
+  if (!v) return NULL;
+  ps_value *copy = ps_value_new();
+  ps_value_copy(copy, v);
+  if (ps_value_is_poisoned(copy)) ps_fault_memory(&r->fault);
+  return copy;
+}
+
+ps_result *ps_result_stub(const ps_result *r, const ps_value *data) {
+  const ps_origin *o = &r->origin;
+  ps_result *stub = ps_result_from_fault(&r->fault);
+  if (stub == &no_memory) return stub;
+  stub->status = r->status;
+  stub->origin = (ps_origin){
+    .operation = o->operation,
+    .method = keep(stub, o->method),
+    .path = keep(stub, o->path),
+    .api_key = keep(stub, o->api_key),
+    .stripe_account = keep(stub, o->stripe_account),
+    .stripe_context = keep(stub, o->stripe_context),
+    .stripe_version = keep(stub, o->stripe_version),
+    .base = keep(stub, o->base),
+    .headers = keep_value(stub, o->headers),
+    .params = keep_value(stub, o->params),
+  };
+  stub->data = stub->own_data = keep_value(stub, data);
+  return stub;
+}
+
+bool ps_result_ok(const ps_result *r) {
+  return r->fault.kind == PS_ERROR_NONE;
+}
+
+const ps_value *ps_data(const ps_result *r) {
+  return r && r->data ? r->data : &ps_null_value;
+}
+
+int ps_result_status(const ps_result *r) {
+  return r->status;
+}
+
+const char *ps_result_body(const ps_result *r, size_t *length) {
+  if (length) *length = r->body_length;
+  return r->body ? r->body : "";
+}
+
+const char *ps_result_header(const ps_result *r, const char *name) {
+  for (size_t i = 0; i < r->header_count; i++) {
+    if (ps_header_is(r->headers[i].name, name)) return r->headers[i].value;
+  }
+  return NULL;
+}
+
+bool ps_result_header_at(const ps_result *r, size_t index, const char **name, const char **value) {
+  if (index >= r->header_count) return false;
+  *name = r->headers[index].name;
+  *value = r->headers[index].value;
+  return true;
+}
+
+const char *ps_result_request_id(const ps_result *r) {
+  const char *id = ps_result_header(r, "Request-Id");
+  return id ? id : "";
+}
+
+const char *ps_result_idempotency_key(const ps_result *r) {
+  return r->idempotency_key ? r->idempotency_key : "";
+}
+
+int ps_result_attempts(const ps_result *r) {
+  return r->attempts;
+}
+
+ps_error ps_error_kind(const ps_result *r) {
+  return r->fault.kind;
+}
+
+ps_outcome ps_error_outcome(const ps_result *r) {
+  return ps_result_ok(r) ? PS_OUTCOME_OK : r->fault.outcome;
+}
+
+const char *ps_error_message(const ps_result *r) {
+  return r->fault.message;
+}
+
+const ps_value *ps_error_data(const ps_result *r) {
+  return r->error ? r->error : &ps_null_value;
+}
+
+const char *ps_error_field(const ps_result *r, const char *name) {
+  return r->error ? ps_str(ps_map_get(r->error, name, strlen(name)), NULL) : "";
+}
+
+/* OAuth's code is the word in `error`. */
+const char *ps_error_code(const ps_result *r) {
+  return ps_error_field(r, r->fault.kind == PS_ERROR_OAUTH ? "error" : "code");
+}
+
+const ps_api_type *ps_result_type(const ps_result *r) {
+  const ps_api_operation *op = r ? r->origin.operation : NULL;
+  return op && ps_result_ok(r) ? ps_type_resolve(ps_operation_returns(op), ps_data(r)) : NULL;
+}

@@ -1,0 +1,210 @@
+/* Calls: arguments → exchange, and the finished exchange → what the call returns.
+ *
+ *   core.call(client, "accounts.persons.list", "acct_1", {limit = 3}, {timeout = 5})
+ *   └─ scratch: params and options as values, gone when the exchange has copied them
+ *   └─ call:    the exchange, until the collector or call:finish() frees it
+ *
+ * How many ids there are is the table's to say. */
+#include "module.h"
+
+typedef struct call {
+  machine machine; /* first: a machine's methods work on a call */
+  ps_result *result;
+  bool binary;
+} call;
+
+/* ---- Arguments ---- */
+
+const ps_api_operation *check_operation(lua_State *L, int index) {
+  const ps_api_operation *op = ps_operation_find(luaL_checkstring(L, index));
+  if (!op) luaL_argerror(L, index, "unknown operation");
+  return op;
+}
+
+/* Pushes "accounts.persons:list", as a script spells it. */
+static const char *push_call_name(lua_State *L, const ps_api_operation *op) {
+  return lua_pushfstring(L, "%s:%s", ps_service_path(ps_operation_service(op)), ps_operation_name(op));
+}
+
+static int count_ids(const ps_api_operation *op) {
+  int count = 0;
+  while (count < MOST_IDS && ps_operation_path_param(op, (size_t)count)) count++;
+  return count;
+}
+
+/* Pushes "accounts.persons:list needs 1 id (account), got 0"; false. */
+static bool refuse_count(lua_State *L, const ps_api_operation *op, int given) {
+  int wanted = count_ids(op);
+  const char *name = push_call_name(L, op);
+  if (wanted == 0) {
+    lua_pushfstring(L, "%s needs no id, got %d: its first argument is the table of params", name, given);
+    return false;
+  }
+  lua_pushstring(L, "");
+  for (int i = 0; i < wanted; i++) {
+    lua_pushfstring(L, "%s%s%s", lua_tostring(L, -1), i ? ", " : "", ps_operation_path_param(op, (size_t)i));
+  }
+  lua_pushfstring(L, "%s needs %d id%s (%s), got %d", name, wanted, wanted == 1 ? "" : "s", lua_tostring(L, -1), given);
+  return false;
+}
+
+static bool read_ids(lua_State *L, int first, const ps_api_operation *op, arguments *a) {
+  int wanted = count_ids(op), given = 0;
+  while (lua_type(L, first + given) == LUA_TSTRING) given++;
+  int type = lua_type(L, first + given);
+  if (given < wanted && type != LUA_TNONE && type != LUA_TNIL && type != LUA_TTABLE) {
+    lua_pushfstring(L, "%s: id %d (%s) must be a string, not a %s", push_call_name(L, op), given + 1,
+                    ps_operation_path_param(op, (size_t)given), lua_typename(L, type));
+    return false;
+  }
+  if (given != wanted) return refuse_count(L, op, given);
+  for (int i = 0; i < wanted; i++) {
+    size_t length;
+    a->ids[i] = lua_tolstring(L, first + i, &length);
+    if (strlen(a->ids[i]) == length) continue;
+    lua_pushfstring(L, "%s: id %d (%s) holds a NUL byte", push_call_name(L, op), i + 1,
+                    ps_operation_path_param(op, (size_t)i));
+    return false;
+  }
+  a->ids[wanted] = NULL;
+  return true;
+}
+
+/* The table at `index` as a new value, or NULL for nil. */
+static bool read_optional(lua_State *L, int index, ps_value **into, const char *root, const char *const *skip) {
+  if (lua_isnoneornil(L, index)) return true;
+  *into = ps_value_new();
+  return read_map(L, index, *into, root, skip);
+}
+
+static bool read_call_options(lua_State *L, int index, const char *const *skip, arguments *a) {
+  scratch *s = a->scratch;
+  if (!read_optional(L, index, &s->options, "options", skip)) return false;
+  if (!s->options) {
+    lua_pushnil(L);
+    return true;
+  }
+  a->options_index = index;
+  s->text = ps_call_options_read(&a->options, s->options);
+  if (s->text) {
+    lua_pushstring(L, s->text);
+    return false;
+  }
+  lua_pushliteral(L, "fields");
+  lua_rawget(L, index);
+  return push_fields(L, -1);
+}
+
+static bool refuse_rest(lua_State *L, int first) {
+  for (int last = lua_gettop(L); last >= first; last--) {
+    if (lua_isnil(L, last)) continue;
+    lua_pushliteral(L, "params and options are the last arguments");
+    return false;
+  }
+  return true;
+}
+
+static bool read_tables(lua_State *L, int first, const char *const *skip, arguments *a) {
+  if (!refuse_rest(L, first + 2)) return false;
+  lua_settop(L, first + 1);
+  a->scratch = push_scratch(L);
+  if (!read_optional(L, first, &a->scratch->params, "params", NULL)) return false;
+  if (!read_call_options(L, first + 1, skip, a)) return false;
+  a->fields_index = lua_gettop(L);
+  return true;
+}
+
+bool read_params(lua_State *L, int first, const char *what, const char *const *skip, arguments *a) {
+  luaL_checkstack(L, 20, "too many arguments");
+  a->options = PS_CALL_OPTIONS_INIT;
+  a->options_index = 0;
+  if (read_tables(L, first, skip, a)) return true;
+  lua_pushfstring(L, "%s: %s", what, lua_tostring(L, -1));
+  return false;
+}
+
+bool read_arguments(lua_State *L, int first, const ps_api_operation *op, const char *const *skip, arguments *a) {
+  luaL_checkstack(L, 20, "too many arguments");
+  if (!read_ids(L, first, op, a)) return false;
+  const char *name = push_call_name(L, op);
+  lua_insert(L, first);
+  return read_params(L, first + 1 + count_ids(op), name, skip, a);
+}
+
+/* ---- Calls ---- */
+
+static call *push_call(lua_State *L) {
+  call *c = new_userdata(L, sizeof *c);
+  *c = (call){.binary = false};
+  luaL_getmetatable(L, CALL_TYPE);
+  lua_setmetatable(L, -2);
+  return c;
+}
+
+int call_gc(lua_State *L) {
+  call *c = test_userdata(L, 1, CALL_TYPE);
+  if (!c) return 0;
+  ps_exchange_free(c->machine.exchange);
+  ps_result_free(c->result);
+  *c = (call){.binary = false};
+  return 0;
+}
+
+static bool is_binary(const ps_api_operation *op) {
+  return op && strcmp(ps_operation_returns_kind(op), "binary") == 0;
+}
+
+static const char *const options_of_lua[] = {"fields", NULL};
+
+/* core.call(client, operation, id..., params, options) → call, fields or nil; or nil and a message */
+int core_call(lua_State *L) {
+  arguments a;
+  ps_client *client = check_client(L, 1);
+  const ps_api_operation *op = check_operation(L, 2);
+  if (!read_arguments(L, 3, op, options_of_lua, &a)) return misuse_pushed(L);
+  call *c = push_call(L);
+  c->binary = is_binary(op);
+  c->machine.exchange = ps_exchange_new(client, ps_operation_id(op), a.ids, a.scratch->params, &a.options);
+  clear_scratch(a.scratch);
+  lua_pushvalue(L, a.fields_index);
+  return 2;
+}
+
+static bool is_method(const char *s) {
+  return strcmp(s, "GET") == 0 || strcmp(s, "POST") == 0 || strcmp(s, "DELETE") == 0;
+}
+
+/* core.request(client, method, path, params, options) → as core.call */
+int core_request(lua_State *L) {
+  arguments a;
+  size_t length;
+  ps_client *client = check_client(L, 1);
+  if (lua_type(L, 2) != LUA_TSTRING || !is_method(lua_tostring(L, 2))) {
+    return misuse(L, "request: the method must be \"GET\", \"POST\" or \"DELETE\"");
+  }
+  const char *method = lua_tostring(L, 2);
+  const char *path = lua_type(L, 3) == LUA_TSTRING ? lua_tolstring(L, 3, &length) : NULL;
+  if (!path || strlen(path) != length) return misuse(L, "request: the path must be a string, as \"/v1/charges\"");
+  if (!read_params(L, 4, "request", options_of_lua, &a)) return misuse_pushed(L);
+  call *c = push_call(L);
+  c->binary = is_binary(ps_operation_route(method, path));
+  c->machine.exchange = ps_exchange_new_request(client, method, path, a.scratch->params, &a.options);
+  clear_scratch(a.scratch);
+  lua_pushvalue(L, a.fields_index);
+  return 2;
+}
+
+/* call:finish(client, fields) → object, response; or nil, error. Frees the call. */
+int call_finish(lua_State *L) {
+  call *c = luaL_checkudata(L, 1, CALL_TYPE);
+  lua_settop(L, 3);
+  if (!c->machine.exchange) return luaL_error(L, "the call is finished");
+  c->result = ps_exchange_result(c->machine.exchange);
+  ps_exchange_free(c->machine.exchange);
+  c->machine = (machine){.exchange = NULL};
+  const page_context pages = {.result = c->result, .client = 2, .fields = 3};
+  push_result(L, c->result, &pages, c->binary);
+  ps_result_free(c->result);
+  c->result = NULL;
+  return 2;
+}

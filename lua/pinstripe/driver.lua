@@ -1,0 +1,48 @@
+--- The driver in Lua, for clients with a transport or hooks of their own.
+--
+-- The machine says "send", "wait" or "done"; this loop carries it out. No pcall stands around a transport and no C
+-- function below it, so that it may yield on every Lua; an error that it raises passes through, and the call with it.
+
+local driver = {}
+
+local function tell(hooks, machine)
+  for event in machine.event, machine do
+    local hook = event.kind == "request" and hooks.on_request or event.kind == "response" and hooks.on_response
+    if hook then hook(event) end
+    if hooks.log then hooks.log(event) end
+  end
+end
+
+local function carry(machine)
+  while not machine:carry() do end
+end
+
+local function send(transport, machine)
+  local request = machine:request()
+  if not request then return end
+  local _, misuse = machine:answer(transport.send(request))
+  if misuse then error(misuse, 0) end
+end
+
+local function wait(transport, machine)
+  if transport and transport.sleep then transport.sleep(machine:wait()) else carry(machine) end
+end
+
+--- Steps the machine of a call, or of an iterator's page, until it is done.
+function driver.drive(state, machine)
+  local transport, hooks = state.transport, state.hooks
+  while true do
+    local step = machine:step()
+    if hooks then tell(hooks, machine) end
+    if step == "done" then return end
+    if step == "wait" then
+      wait(transport, machine)
+    elseif transport then
+      send(transport, machine)
+    else
+      carry(machine)
+    end
+  end
+end
+
+return driver
