@@ -72,12 +72,12 @@ typedef struct ps_api_counts {
 extern const char ps_table_text[][PS_TEXT_CHUNK];
 extern const uint32_t ps_table_strings[]; /* where each begins in the text */
 extern const uint16_t ps_table_lists[];
-extern const struct ps_api_type ps_table_types[];
-extern const struct ps_api_field ps_table_fields[];
-extern const struct ps_api_operation ps_table_operations[];
-extern const struct ps_api_service ps_table_services[];
+extern const ps_api_type ps_table_types[];
+extern const ps_api_field ps_table_fields[];
+extern const ps_api_operation ps_table_operations[];
+extern const ps_api_service ps_table_services[];
 extern const ps_api_object ps_table_objects[];
-extern const struct ps_api_event ps_table_events[];
+extern const ps_api_event ps_table_events[];
 extern const ps_api_route ps_table_routes[];
 extern const ps_api_counts ps_table;
 #if defined(__GNUC__)

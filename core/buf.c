@@ -9,11 +9,13 @@
 
 enum { LEAST = 64 };
 
+static const size_t most = PTRDIFF_MAX / 2;
+
 bool ps_buf_reserve(ps_buf *b, size_t more) {
   if (b->failed) return false;
   if (b->capacity > b->length && more < b->capacity - b->length) return true;
   size_t needed = b->length + more + 1, capacity = b->capacity ? b->capacity : LEAST;
-  b->failed = more >= PTRDIFF_MAX || needed > PTRDIFF_MAX;
+  b->failed = more > most || needed > most;
   while (!b->failed && capacity < needed) capacity *= 2;
   char *data = b->failed ? NULL : realloc(b->data, capacity);
   b->failed = !data;
@@ -81,4 +83,36 @@ char *ps_buf_take(ps_buf *b, size_t *length) {
 void ps_buf_dispose(ps_buf *b) {
   free(b->data);
   *b = PS_BUF_INIT;
+}
+
+/* Bytes of the well-formed character at `s` (Unicode, table 3-7), 0 if there is none. */
+static size_t utf8_character(const unsigned char *s, size_t length) {
+  unsigned char c = s[0], low = 0x80, high = 0xbf;
+  size_t size = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+  if (size < 2 || size > length) return size > length ? 0 : size;
+  if (c == 0xe0) low = 0xa0;
+  if (c == 0xed) high = 0x9f;
+  if (c == 0xf0) low = 0x90;
+  if (c == 0xf4) high = 0x8f;
+  if (s[1] < low || s[1] > high) return 0;
+  for (size_t i = 2; i < size; i++) {
+    if ((s[i] & 0xc0) != 0x80) return 0;
+  }
+  return size;
+}
+
+size_t ps_utf8_span(const char *s, size_t length) {
+  size_t at = 0, size = 1;
+  while (at < length && size > 0) {
+    uint64_t word[4] = {UINT64_MAX};
+    if (length - at >= sizeof word) memcpy(word, s + at, sizeof word);
+    bool ascii = ((word[0] | word[1] | word[2] | word[3]) & UINT64_C(0x8080808080808080)) == 0;
+    size = ascii ? sizeof word : utf8_character((const unsigned char *)s + at, length - at);
+    at += size;
+  }
+  return at;
+}
+
+bool ps_utf8_valid(const char *s, size_t length) {
+  return ps_utf8_span(s, length) == length;
 }

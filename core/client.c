@@ -134,7 +134,7 @@ static const char *option_name(void *rows, size_t index) {
 
 static const char *wanted(option_kind kind) {
   static const char *const texts[] = {"a string", "a number of seconds, 0 or more", "an integer, 0 or more", "true or false",
-                                      "a map of names to strings"};
+                                      "a map of names to values"};
   return texts[kind];
 }
 
@@ -278,12 +278,12 @@ static ps_pace *find_pace(pool *p, uint64_t key, int64_t now_ms, double interval
   return &row->pace;
 }
 
-static int64_t pace(ps_client *client, const char *api_key, int64_t now_ms) {
+static int64_t pace(ps_client *client, const char *api_key, int64_t now_ms, int64_t left_ms) {
   pool *p = pool_of(client);
   if (!p) return 0;
   pthread_mutex_lock(&p->lock);
   ps_pace *found = find_pace(p, hash(api_key ? api_key : ""), now_ms, client->interval_ms);
-  int64_t wait = found ? ps_pace_wait(found, now_ms) : 0;
+  int64_t wait = found ? ps_pace_wait(found, now_ms, left_ms) : 0;
   pthread_mutex_unlock(&p->lock);
   return wait;
 }
@@ -655,7 +655,8 @@ ps_iter *ps_iter_resume(ps_client *client, const char *cursor) {
 /* Asks for the next page without waiting for it. A user's transport would wait. */
 static void prefetch(ps_iter *it) {
   ps_exchange *x = ps_iter_exchange(it);
-  if (x && !ps_exchange_client(x)->transport) ps_exchange_run(x, 0);
+  const ps_client *client = x ? ps_exchange_client(x) : NULL;
+  if (client && !client->transport) ps_exchange_run(x, 0);
 }
 
 const ps_value *ps_iter_try_next(ps_iter *it, int64_t max_ms, bool *waiting) {

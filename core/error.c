@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "buf.h"
+
 typedef struct {
   const char *name, *class_name;
 } kind_row;
@@ -42,24 +44,25 @@ static bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* The bytes of a secret's prefix at `s`, 0 if none begins there. */
-static size_t secret_prefix(const char *s) {
+/* The bytes of a secret's prefix at `s`, 0 if none begins there. Inside a word only those count that can be nothing else:
+ * "task_list" is no secret, what follows an escape in "\nsk_live_..." is. "sk_test_" itself tells nobody anything. */
+static size_t secret_prefix(const char *s, bool inside) {
   static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "whsec_"};
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
     size_t length = strlen(prefixes[i]);
-    if (strncmp(s, prefixes[i], length) == 0) return length;
+    if (strncmp(s, prefixes[i], length) != 0) continue;
+    if (strncmp(s + length, "test_", 5) == 0 || strncmp(s + length, "live_", 5) == 0) return length + 5;
+    if (!inside || length > 3) return length;
   }
-  return 0;
+  return strncmp(s, "_secret_", 8) == 0 ? 8 : 0; /* of a client secret, pi_1_secret_... */
 }
 
-/* Stars the secret whose prefix of `prefix` bytes is at `s`; returns what follows. "sk_test_" itself tells nobody anything,
- * and what a server has starred stays as it is. */
+/* Stars the secret behind the prefix of `prefix` bytes at `s`, but not what a server has starred; returns what follows. */
 static char *star_secret(char *s, size_t prefix) {
-  char *end = s + prefix;
-  if (strncmp(end, "test_", 5) == 0 || strncmp(end, "live_", 5) == 0) end += 5;
-  char *begin = end;
-  while (is_word(*end) || *end == '-' || *end == '*') end++;
-  if (memchr(begin, '*', (size_t)(end - begin))) return end;
+  char *begin = s + prefix, *end = begin;
+  size_t shown = 0;
+  for (; is_word(*end) || *end == '-' || *end == '*'; end++) shown += *end != '*';
+  if (shown <= 8 && memchr(begin, '*', (size_t)(end - begin))) return end;
   ptrdiff_t keep = end - begin >= 12 ? 4 : 0;
   for (char *p = begin; p < end - keep; p++) *p = '*';
   return end;
@@ -68,7 +71,7 @@ static char *star_secret(char *s, size_t prefix) {
 void ps_redact(char *text) {
   char before = ' ';
   for (char *p = text; *p;) {
-    size_t prefix = is_word(before) ? 0 : secret_prefix(p);
+    size_t prefix = secret_prefix(p, is_word(before));
     if (prefix) {
       p = star_secret(p, prefix);
       before = p[-1];
@@ -78,14 +81,17 @@ void ps_redact(char *text) {
   }
 }
 
-/* One line: control characters become spaces; a character cut in half at the end goes. */
+/* One line of UTF-8: control characters become spaces, other bytes "?"; a character cut in half at the end goes. */
 static void tidy(char *text, bool cut) {
-  size_t length = strlen(text);
+  size_t length = strlen(text), at;
   for (size_t i = 0; i < length; i++) {
     if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) text[i] = ' ';
   }
-  while (cut && length > 0 && ((unsigned char)text[length - 1] & 0xc0) == 0x80) text[--length] = '\0';
-  if (cut && length > 0 && (unsigned char)text[length - 1] >= 0xc0) text[length - 1] = '\0';
+  while ((at = ps_utf8_span(text, length)) < length) {
+    bool half = cut && length - at < 4 && (unsigned char)text[at] >= 0xc0;
+    text[at] = half ? '\0' : '?';
+    if (half) return;
+  }
 }
 
 void ps_fault_set(ps_fault *f, ps_error kind, const char *format, ...) {

@@ -7,12 +7,12 @@
 typedef struct ps_fault {
   ps_error kind; /* PS_ERROR_NONE: no fault */
   ps_outcome outcome;
-  char message[480]; /* one line; cut at a whole character, never with a secret in it */
+  char message[480]; /* one line of UTF-8; cut at a whole character, never with a secret in it */
 } ps_fault;
 
 /* Does nothing if `f` already holds a fault. The outcome is PS_OUTCOME_NOT_SENT unless set after. */
 void ps_fault_set(ps_fault *f, ps_error kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Stars every key and secret in `text` but its last four characters, in place: sk_, rk_, whsec_ and their kin. */
+/* Stars every key and secret in `text` but its last four characters, in place: sk_, rk_, whsec_, _secret_ and their kin. */
 void ps_redact(char *text);
 void ps_fault_memory(ps_fault *f);
 /* The word of `words` (ended by NULL from `next`) with the least edit distance to `name`, or NULL if none is near. */

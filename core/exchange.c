@@ -1,7 +1,8 @@
 /* See exchange.h for the machine. Invariants:
  *
  *   - `outcome` is the worst that is known of all attempts: not_sent, then rejected, then unknown, which stays.
- *   - Events point into the running attempt; every step drops those that nobody read.
+ *   - Events point into the exchange's own arena; every step drops those that nobody read.
+ *   - `spare` is the result for when memory runs out: a call that was begun always tells its outcome and its key.
  *   - Only `cancelled` and the waker are touched by other threads, the waker under its mutex. */
 #include "exchange.h"
 
@@ -13,7 +14,9 @@
 
 #include "json.h"
 
-enum { MOST_EVENTS = 4 }; /* of one step: response, notice, retry, request */
+enum { MOST_EVENTS = 3 }; /* of one step: response, notice, retry */
+
+static const double most_seconds = 1e9; /* of a deadline: more is none */
 
 struct ps_exchange {
   ps_arena *arena;
@@ -24,9 +27,9 @@ struct ps_exchange {
   ps_request_plan plan;
   ps_http_response response;
   ps_fault fault; /* ends the call at the next step */
-  ps_result *result;
+  ps_result *result, *spare;
   ps_step state;
-  bool begun;
+  bool begun, paced; /* paced: the rate limit has been waited for */
   ps_outcome outcome;
   int attempts;
   int64_t deadline_ms, sent_ms, wait_ms; /* deadline_ms negative: none */
@@ -122,27 +125,46 @@ static void set_event_path(ps_exchange *x) {
   if (!x->event_path) ps_fault_memory(&x->fault);
 }
 
+/* What was copied to go on with after the call; its fault is the call's. */
+static void check_copy(ps_exchange *x, const ps_value *copy) {
+  if (x->fault.kind == PS_ERROR_NONE) x->fault = *ps_value_fault(copy);
+}
+
 static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params, const ps_call_options *options) {
   settle(x, options);
-  if (x->own_headers && ps_value_is_poisoned(x->own_headers)) ps_fault_memory(&x->fault);
+  check_copy(x, x->own_headers);
   if (x->fault.kind != PS_ERROR_NONE) return;
   if (!ps_request_build(&x->plan, &x->settings, target, params, &x->fault)) return;
   set_event_path(x);
+  x->spare->idempotency_key = ps_arena_str(x->spare->arena, x->plan.idempotency_key);
+  if (!x->spare->idempotency_key) ps_fault_memory(&x->fault);
   if (params && strncmp(x->plan.path, "/v2/", 4) == 0 && strcmp(x->plan.http.method, "POST") == 0) {
     ps_value_copy(x->params = ps_value_new(), params);
+    check_copy(x, x->params);
   }
+}
+
+/* The result for when there is no memory for one; NULL: none for this, either. */
+static ps_result *make_spare(void) {
+  ps_fault fault = {.kind = PS_ERROR_NONE};
+  ps_fault_memory(&fault);
+  ps_result *r = ps_result_from_fault(&fault);
+  return r == ps_result_no_memory() ? NULL : r;
 }
 
 ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *target, const ps_value *params,
                                 const ps_call_options *options, const ps_fault *fault) {
   ps_exchange *x = calloc(1, sizeof *x);
   ps_arena *arena = x ? ps_arena_new(512) : NULL;
-  if (!arena || pthread_mutex_init(&x->waker_lock, NULL) != 0) {
+  ps_result *spare = arena ? make_spare() : NULL;
+  if (!spare || pthread_mutex_init(&x->waker_lock, NULL) != 0) {
+    ps_result_free(spare);
     ps_arena_free(arena);
     free(x);
     return &out_of_memory;
   }
   x->arena = arena;
+  x->spare = spare;
   x->host = *host;
   x->deadline_ms = -1;
   x->outcome = PS_OUTCOME_NOT_SENT;
@@ -164,6 +186,7 @@ void ps_exchange_free(ps_exchange *x) {
   if (!x || x == &out_of_memory) return;
   if (x->dispose) x->dispose(x->driver);
   ps_result_free(x->result);
+  ps_result_free(x->spare);
   clear_response(&x->response);
   ps_request_dispose(&x->plan);
   ps_value_free(x->own_headers);
@@ -194,17 +217,25 @@ static const char *response_header(const ps_exchange *x, const char *name) {
   return NULL;
 }
 
+/* A header of the response as an event tells it, like a fault's message: one line, without a secret. "" if absent. */
+static const char *event_text(ps_exchange *x, const char *header) {
+  const char *value = response_header(x, header);
+  ps_fault line = {.kind = PS_ERROR_NONE};
+  if (!value) return "";
+  ps_fault_set(&line, PS_ERROR_API, "%s", value);
+  const char *copy = ps_arena_str(x->arena, line.message);
+  return copy ? copy : "";
+}
+
 static void add_response_events(ps_exchange *x, const ps_fault *failure) {
   bool good = failure->kind == PS_ERROR_NONE;
-  const char *id = response_header(x, "Request-Id"), *notice = response_header(x, "Stripe-Notice");
   ps_call_event *e = add_event(x, PS_EVENT_RESPONSE, good ? PS_LOG_INFO : PS_LOG_WARN);
   e->status = x->response.status;
   e->duration = (double)(ps_exchange_now(x) - x->sent_ms) / 1000;
-  if (id) e->request_id = id;
+  e->request_id = event_text(x, "Request-Id");
   if (x->response.status == 0) e->message = ps_error_kind_name(failure->kind);
-  if (!notice) return;
-  e = add_event(x, PS_EVENT_NOTICE, PS_LOG_WARN);
-  e->message = notice;
+  const char *notice = event_text(x, "Stripe-Notice");
+  if (*notice) add_event(x, PS_EVENT_NOTICE, PS_LOG_WARN)->message = notice;
 }
 
 const ps_call_event *ps_exchange_event(ps_exchange *x) {
@@ -312,57 +343,74 @@ static void note_outcome(ps_exchange *x, ps_fault *fault) {
 
 /* ---- The result ---- */
 
-static void copy_headers(ps_result *r, const ps_http_response *response) {
+static bool copy_headers(ps_result *r, const ps_http_response *response) {
   ps_http_header *rows = ps_arena_alloc(r->arena, response->header_count * sizeof *rows);
-  if (!rows) return;
+  if (!rows) return false;
   for (const ps_header_row *row = response->first_header; row; row = row->next) rows[r->header_count++] = row->header;
   r->headers = rows;
-}
-
-static const char *keep(ps_result *r, const char *s) {
-  return s ? ps_arena_str(r->arena, s) : NULL;
+  return true;
 }
 
 /* The copies of the options and params that the exchange made move into the result. */
-static void set_origin(ps_exchange *x, ps_result *r) {
-  r->origin = (ps_origin){
+static bool set_origin(ps_exchange *x, ps_result *r) {
+  const ps_origin origin = {
     .operation = x->plan.operation,
-    .method = keep(r, x->plan.http.method),
-    .path = keep(r, x->plan.path),
-    .api_key = keep(r, x->own.api_key),
-    .stripe_account = keep(r, x->own.stripe_account),
-    .stripe_context = keep(r, x->own.stripe_context),
-    .stripe_version = keep(r, x->own.stripe_version),
-    .base = keep(r, x->own.base),
-    .headers = x->own_headers,
-    .params = x->params,
+    .method = x->plan.http.method,
+    .path = x->plan.path,
+    .api_key = x->own.api_key,
+    .stripe_account = x->own.stripe_account,
+    .stripe_context = x->own.stripe_context,
+    .stripe_version = x->own.stripe_version,
+    .base = x->own.base,
   };
+  if (!ps_origin_copy(&r->origin, &origin, r->arena)) return false;
+  r->origin.headers = x->own_headers;
+  r->origin.params = x->params;
   x->own_headers = x->params = NULL;
+  return true;
 }
 
-/* Ends the call. The arena of the response becomes the result's. */
-static ps_step finish(ps_exchange *x, const ps_fault *fault, ps_value *data, const ps_value *error) {
+/* A result in the arena of the response, which becomes its own; NULL: no memory. */
+static ps_result *make_result(ps_exchange *x, const ps_fault *fault, ps_value *data, const ps_value *error) {
   ps_http_response *response = &x->response;
-  ps_arena *arena = response->arena ? response->arena : ps_arena_new(512);
+  ps_arena *arena = response->arena ? response->arena : ps_arena_new(1024);
   ps_result *r = arena ? ps_arena_alloc(arena, sizeof *r) : NULL;
-  x->state = PS_DONE;
   response->arena = NULL;
   if (!r) {
     ps_arena_free(arena);
-    x->result = ps_result_no_memory();
-    return PS_DONE;
+    return NULL;
   }
   *r = (ps_result){.arena = arena, .fault = *fault, .status = response->status, .attempts = x->attempts,
                    .data = data, .error = error};
-  r->idempotency_key = keep(r, x->plan.idempotency_key);
-  copy_headers(r, response);
+  const char *key = x->plan.idempotency_key;
+  r->idempotency_key = key ? ps_arena_str(arena, key) : "";
+  if (!r->idempotency_key || !copy_headers(r, response) || (x->plan.http.url && !set_origin(x, r))) {
+    ps_result_free(r);
+    return NULL;
+  }
   r->body = ps_buf_take(&response->body, &r->body_length);
-  if (x->plan.http.url) set_origin(x, r);
+  return r;
+}
+
+/* A success that cannot be told is "unknown": the caller must not take it for nothing. */
+static ps_result *spare_result(ps_exchange *x, const ps_fault *fault) {
+  ps_result *r = x->spare;
+  r->fault.outcome = fault->kind == PS_ERROR_NONE ? PS_OUTCOME_UNKNOWN : fault->outcome;
+  r->status = x->response.status;
+  r->attempts = x->attempts;
+  x->spare = NULL;
+  return r;
+}
+
+/* Ends the call. */
+static ps_step finish(ps_exchange *x, const ps_fault *fault, ps_value *data, const ps_value *error) {
+  ps_result *r = make_result(x, fault, data, error);
+  if (!r) r = spare_result(x, fault);
   r->client = x->host.client;
   r->release = x->host.release;
   if (r->client) x->host.hold(r->client);
   x->result = r;
-  return PS_DONE;
+  return x->state = PS_DONE;
 }
 
 static ps_step finish_early(ps_exchange *x, ps_error kind, const char *why) {
@@ -375,13 +423,11 @@ static ps_step finish_early(ps_exchange *x, ps_error kind, const char *why) {
 
 /* ---- Steps ---- */
 
-static ps_step send(ps_exchange *x) {
-  if (ps_exchange_cancelled(x)) return finish_early(x, PS_ERROR_CANCELLED, "the call was cancelled");
-  int64_t left = left_ms(x);
-  if (left == 0) return finish_early(x, PS_ERROR_TIMEOUT, "the deadline passed before the request was sent");
+/* The request goes out, `left` milliseconds before the deadline. */
+static ps_step send_now(ps_exchange *x, int64_t left) {
   ps_http_request *http = &x->plan.http;
-  bool again = x->attempts > 0;
-  if (again && http->body && !http->body->rewind(http->body->context)) {
+  const ps_body *body = http->body;
+  if (x->attempts > 0 && body && body->rewind && !body->rewind(body->context)) {
     return finish_early(x, PS_ERROR_USAGE, "the body could not be rewound to be sent again");
   }
   clear_response(&x->response);
@@ -397,15 +443,20 @@ static ps_step send(ps_exchange *x) {
   return x->state = PS_SEND;
 }
 
-/* Waits for `ms`, or sends at once; the client's rate limit may add to it. */
-static ps_step send_after(ps_exchange *x, int64_t ms) {
-  int64_t now = ps_exchange_now(x), left = left_ms(x);
-  int64_t paced = x->host.pace ? x->host.pace(x->host.client, x->settings.api_key, now + ms) : 0;
-  if (left >= 0 && paced > 0 && ms + paced >= left) {
+/* Sends, if the client's rate limit lets it: else waits first, once. */
+static ps_step send(ps_exchange *x) {
+  const ps_exchange_host *host = &x->host;
+  if (ps_exchange_cancelled(x)) return finish_early(x, PS_ERROR_CANCELLED, "the call was cancelled");
+  int64_t left = left_ms(x), held = 0;
+  if (left == 0) return finish_early(x, PS_ERROR_TIMEOUT, "the deadline passed before the request was sent");
+  if (host->pace && !x->paced) held = host->pace(host->client, x->settings.api_key, ps_exchange_now(x), left);
+  if (held < 0) {
     return finish_early(x, PS_ERROR_TIMEOUT, "rate_limit would hold the request back past the call's deadline");
   }
-  x->wait_ms = ms + paced;
-  return x->wait_ms > 0 ? (x->state = PS_WAIT) : send(x);
+  x->paced = held > 0;
+  if (!x->paced) return send_now(x, left);
+  x->wait_ms = held;
+  return x->state = PS_WAIT;
 }
 
 static ps_step begin(ps_exchange *x) {
@@ -413,8 +464,8 @@ static ps_step begin(ps_exchange *x) {
   if (x->fault.kind != PS_ERROR_NONE) return finish(x, &x->fault, NULL, NULL);
   double deadline = x->settings.deadline;
   if (deadline < 0 && !x->plan.transfer) deadline = 100;
-  if (deadline >= 0) x->deadline_ms = ps_exchange_now(x) + (int64_t)(deadline * 1000);
-  return send_after(x, 0);
+  if (deadline >= 0 && deadline < most_seconds) x->deadline_ms = ps_exchange_now(x) + (int64_t)(deadline * 1000);
+  return send(x);
 }
 
 static bool is_oauth(const ps_exchange *x) {
@@ -442,6 +493,12 @@ static int64_t retry_wait(ps_exchange *x, const ps_fault *fault) {
   return ps_retry_wait(&attempt);
 }
 
+/* Of a response that failed on its way only the headers stay: they may name the request. */
+static void drop_partial(ps_http_response *r) {
+  r->status = 0;
+  ps_buf_dispose(&r->body);
+}
+
 /* What came of an attempt: a result, or another one. */
 static ps_step take(ps_exchange *x) {
   ps_http_response *r = &x->response;
@@ -451,7 +508,7 @@ static ps_step take(ps_exchange *x) {
     ps_http_response_fail(r, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, "the connection was lost without an answer");
   }
   ps_fault fault = r->failure;
-  if (fault.kind != PS_ERROR_NONE) r->status = 0;
+  if (fault.kind != PS_ERROR_NONE) drop_partial(r);
   else data = parse_body(x, &fault);
   if (fault.kind == PS_ERROR_NONE && !is_good(r->status)) error = read_error(x, data, &fault);
   add_response_events(x, &fault);
@@ -460,12 +517,13 @@ static ps_step take(ps_exchange *x) {
   note_outcome(x, &fault);
   if (wait < 0 || ps_exchange_cancelled(x)) return finish(x, &fault, data, error);
   add_event(x, PS_EVENT_RETRY, PS_LOG_INFO)->duration = (double)wait / 1000;
-  return send_after(x, wait);
+  x->wait_ms = wait;
+  return x->state = PS_WAIT;
 }
 
 ps_step ps_exchange_step(ps_exchange *x) {
+  if (x->state == PS_DONE) return PS_DONE;
   x->event_count = x->event_read = 0;
-  if (x->state == PS_DONE && (x->begun || x == &out_of_memory)) return PS_DONE;
   if (!x->begun) return begin(x);
   return x->state == PS_SEND ? take(x) : send(x);
 }

@@ -43,8 +43,8 @@ typedef struct ps_exchange_host {
   ps_client *client; /* given to hold and release only */
   void (*hold)(ps_client *client);
   void (*release)(ps_client *client);
-  /* Milliseconds until a request with this key may go, counting it; NULL: no limit. */
-  int64_t (*pace)(ps_client *client, const char *api_key, int64_t now_ms);
+  /* Milliseconds until a request with this key may go, counting it; -1: not before its deadline. NULL: no limit. */
+  int64_t (*pace)(ps_client *client, const char *api_key, int64_t now_ms, int64_t left_ms);
   ps_clock clock;
   const ps_settings *defaults; /* the client's settings */
   const ps_fault *fault;       /* the client's own, or NULL */

@@ -61,8 +61,8 @@ typedef struct {
   ps_buf name;
 } walk;
 
-/* Calls `emit` for each scalar below `v`, whose name stands in w->name. */
-static void flatten(walk *w, const ps_value *v) {
+/* Calls `emit` for each scalar below `v`, whose name stands in w->name; `nested`: it has one, "" even. */
+static void flatten(walk *w, const ps_value *v, bool nested) {
   if (!is_container(v)) {
     w->emit(w->context, &w->name, v);
     return;
@@ -70,11 +70,11 @@ static void flatten(walk *w, const ps_value *v) {
   size_t outer = w->name.length;
   int64_t index = 0;
   for (const ps_value *child = ps_first(v); child; child = ps_next(child), index++) {
-    if (outer) ps_buf_char(&w->name, '[');
+    if (nested) ps_buf_char(&w->name, '[');
     if (v->type == PS_MAP) w->add_key(&w->name, child->key, child->key_length);
     else ps_buf_int(&w->name, index);
-    if (outer) ps_buf_char(&w->name, ']');
-    flatten(w, child);
+    if (nested) ps_buf_char(&w->name, ']');
+    flatten(w, child, true);
     w->name.length = outer;
   }
 }
@@ -93,7 +93,7 @@ static void emit_pair(void *context, const ps_buf *name, const ps_value *scalar)
 void ps_form_encode(ps_buf *out, const ps_value *params) {
   if (!params || params->type != PS_MAP) return;
   walk w = {emit_pair, ps_form_escape, out, PS_BUF_INIT};
-  flatten(&w, params);
+  flatten(&w, params, false);
   if (w.name.failed) out->failed = true;
   ps_buf_dispose(&w.name);
 }
@@ -193,8 +193,16 @@ static int open_file(const char *key, const char *path, int64_t *size, ps_fault 
   return -1;
 }
 
-static const char *file_name(const ps_value *v) {
-  const char *given = ps_str(v, "filename"), *path = ps_str(v, "path"), *slash = strrchr(path, '/');
+/* A string that a file may have: without NUL, which would cut it short. */
+static const char *file_text(const ps_value *v, const char *name, ps_fault *fault) {
+  size_t length;
+  const char *text = ps_strn(v, name, &length);
+  if (strlen(text) != length) ps_fault_set(fault, PS_ERROR_USAGE, "params.%s.%s holds a NUL", v->key, name);
+  return text;
+}
+
+static const char *file_name(const ps_value *v, const char *path, ps_fault *fault) {
+  const char *given = file_text(v, "filename", fault), *slash = strrchr(path, '/');
   if (*given) return given;
   if (!*path) return "blob";
   return slash ? slash + 1 : path;
@@ -209,7 +217,8 @@ static bool has_control(const char *s) {
 
 static void add_file(ps_multipart *m, const ps_value *v, ps_fault *fault) {
   const ps_value *content = ps_map_get(v, "content", 7);
-  const char *path = ps_str(v, "path"), *type = ps_str(v, "type"), *name = file_name(v);
+  const char *path = file_text(v, "path", fault), *type = file_text(v, "type", fault), *name = file_name(v, path, fault);
+  if (fault->kind != PS_ERROR_NONE) return;
   if ((content && content->type == PS_STRING) == (*path != '\0')) {
     ps_fault_set(fault, PS_ERROR_USAGE, "params.%s must be {path = ...} or {content = ..., filename = ..., type = ...}", v->key);
     return;
@@ -287,7 +296,7 @@ static void add_params(ps_multipart *m, const ps_value *params, bool (*is_file)(
     } else {
       w.name.length = 0;
       ps_buf_add(&w.name, v->key, v->key_length);
-      flatten(&w, v);
+      flatten(&w, v, true);
     }
   }
   if (w.name.failed) m->text.failed = true;

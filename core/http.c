@@ -49,7 +49,7 @@ struct ps_http {
 
 static struct {
   bool ready;
-  const char *hashed_certificates; /* libcurl's default directory, if it holds any; else NULL */
+  const char *bundle, *hashed; /* libcurl's default file; its default directory, if that holds hashed certificates */
   char name[40];
 } library;
 
@@ -71,7 +71,8 @@ static void start_library(void) {
   library.ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
   const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
   snprintf(library.name, sizeof library.name, "libcurl/%s", info->version);
-  if (holds_hashed_certificates(info->capath)) library.hashed_certificates = info->capath;
+  library.bundle = info->cainfo;
+  if (holds_hashed_certificates(info->capath)) library.hashed = info->capath;
 }
 
 static bool library_ready(void) {
@@ -149,14 +150,20 @@ static size_t on_header(char *data, size_t size, size_t count, void *context) {
 #define SET(option, value) \
   if (code == CURLE_OK) code = curl_easy_setopt(h->easy, option, value)
 
-/* Trust in the order: the client's options, the variables that OpenSSL's programs read, the system's directory. */
+static bool equal(const char *a, const char *b) {
+  return a && b && strcmp(a, b) == 0;
+}
+
+/* Trust in the order: the client's options; the variables that programs of OpenSSL read; the system's directory. Its bundle
+ * holds the same certificates once more. */
 static CURLcode set_trust(ps_http *h) {
   CURLcode code = CURLE_OK;
   const char *file = h->config->ca_file, *path = h->config->ca_path, *data = h->config->ca_data;
   if (!file && !path && !data) {
     file = getenv("SSL_CERT_FILE");
     path = getenv("SSL_CERT_DIR");
-    if (!file && !path) path = library.hashed_certificates;
+    if (!path) path = library.hashed;
+    if (equal(path, library.hashed) && equal(file, library.bundle)) file = NULL;
   }
   SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

@@ -32,7 +32,7 @@ struct ps_iter {
   ps_result *page, *error;
   const ps_value **items; /* of the page, in the order that they are given */
   size_t count, taken, skip;
-  char *place, *next, *last; /* last: id of the last item given */
+  char *place, *next;
   bool started;
   ps_exchange *pending;
 };
@@ -47,10 +47,11 @@ static const char *copy_string(ps_iter *it, const char *s) {
   return copy;
 }
 
-static char *copy_place(ps_iter *it, const char *s) {
-  char *copy = s && *s ? strdup(s) : NULL;
-  if (s && *s && !copy) ps_fault_memory(&it->fault);
-  return copy;
+/* To be freed; NULL: no memory. */
+static char *duplicate(const char *s) {
+  ps_buf copy = PS_BUF_INIT;
+  ps_buf_str(&copy, s);
+  return ps_buf_take(&copy, NULL);
 }
 
 static void copy_options(ps_iter *it, const ps_call_options *options) {
@@ -103,7 +104,11 @@ static void set_path(ps_iter *it, const char *path) {
     it->path = "/";
     return;
   }
-  if (path[length]) ps_query_read(it->params, path + length + 1);
+  if (path[length]) {
+    ps_value *merged = ps_query_merge(path + length + 1, it->params);
+    ps_value_free(it->params);
+    it->params = merged;
+  }
   it->operation = ps_operation_route(it->method, it->path);
   if (it->operation) it->style = style_of(ps_operation_kind(it->operation));
   else if (strncmp(path, "/v2/", 4) == 0) it->style = STYLE_V2;
@@ -116,8 +121,8 @@ static bool has_param(const ps_iter *it, const char *name) {
 /* Called once the params are there. */
 static void settle(ps_iter *it) {
   it->backward = it->style == STYLE_V1 && has_param(it, "ending_before") && !has_param(it, "starting_after");
-  if (ps_value_is_poisoned(it->params)) ps_fault_set(&it->fault, PS_ERROR_USAGE, "%s", ps_value_error(it->params));
-  if (ps_value_is_poisoned(it->headers)) ps_fault_set(&it->fault, PS_ERROR_USAGE, "%s", ps_value_error(it->headers));
+  if (it->fault.kind == PS_ERROR_NONE) it->fault = *ps_value_fault(it->params);
+  if (it->fault.kind == PS_ERROR_NONE) it->fault = *ps_value_fault(it->headers);
 }
 
 static void refuse_plain(ps_iter *it) {
@@ -147,22 +152,22 @@ ps_iter *ps_iter_create(const ps_exchange_host *host, const ps_target *target, c
 
 /* ---- Pages ---- */
 
-static const char *next_url(ps_iter *it, const ps_value *page) {
+static const char *next_url(const ps_value *page, ps_fault *fault) {
   const char *url = ps_str(page, "next_page_url");
   if (*url == '\0') return NULL;
   if (ps_path_is_safe(url)) return url;
-  ps_fault_set(&it->fault, PS_ERROR_USAGE, "next_page_url %s names a host, or is no path: it is not followed", url);
+  ps_fault_set(fault, PS_ERROR_USAGE, "next_page_url %s names a host, or is no path: it is not followed", url);
   return NULL;
 }
 
-/* The place after a page; NULL at the end. A fault waits until the page's own items are given: never an early end. */
-static const char *next_place(ps_iter *it, const ps_value *page) {
-  if (it->style == STYLE_V2) return next_url(it, page);
+/* The place after a page whose last item to be given is `last`; NULL at the end. */
+static const char *next_place(const ps_iter *it, const ps_value *page, const ps_value *last, ps_fault *fault) {
+  if (it->style == STYLE_V2) return next_url(page, fault);
   if (!ps_bool(page, "has_more")) return NULL;
   bool search = it->style == STYLE_SEARCH;
-  const char *place = search ? ps_str(page, "next_page") : it->count ? ps_str(it->items[it->count - 1], "id") : "";
+  const char *place = search ? ps_str(page, "next_page") : ps_str(last, "id");
   if (*place) return place;
-  ps_fault_set(&it->fault, PS_ERROR_PROTOCOL, "the page has_more, but %s", search ? "no next_page" : "its last item has no id");
+  ps_fault_set(fault, PS_ERROR_PROTOCOL, "the page has_more, but %s", search ? "no next_page" : "its last item has no id");
   return NULL;
 }
 
@@ -173,24 +178,37 @@ static void recognise(ps_iter *it, const ps_value *page) {
   else if (strcmp(ps_str(page, "object"), "search_result") == 0) it->style = STYLE_SEARCH;
 }
 
-/* Takes a page's items in; false without memory, and then nothing has changed. */
+static bool is_page(const ps_value *v) {
+  return ps_type(ps_map_get(v, "data", 4), NULL) == PS_LIST;
+}
+
+/* Takes a page's items in; false without memory, and then nothing has changed. That no page can follow is a fault which
+ * waits until the items are given: never an early end. */
 static bool take_page(ps_iter *it, const ps_value *page) {
-  const ps_value *data = ps_get(page, "data");
-  size_t count = data->type == PS_LIST ? ps_count(data) : 0, at = 0;
+  const ps_value *data = ps_map_get(page, "data", 4);
+  size_t count = ps_count(data), at = 0;
   const ps_value **items = malloc((count + 1) * sizeof *items);
   if (!items) return false;
   recognise(it, page);
-  for (const ps_value *v = ps_first(data); v && count; v = ps_next(v), at++) items[it->backward ? count - 1 - at : at] = v;
+  for (const ps_value *v = ps_first(data); v; v = ps_next(v), at++) items[it->backward ? count - 1 - at : at] = v;
+  const char *place = next_place(it, page, count ? items[count - 1] : NULL, &it->fault);
+  char *next = place ? duplicate(place) : NULL;
+  if (place && !next) {
+    free(items);
+    return false;
+  }
   free(it->items);
   it->items = items;
   it->count = count;
   it->taken = it->skip < count ? it->skip : count;
   it->skip = 0;
-  const char *next = next_place(it, page);
-  free(it->next);
-  it->next = copy_place(it, next);
+  if (it->started) {
+    free(it->place);
+    it->place = it->next;
+  }
+  it->next = next;
   it->started = true;
-  return it->fault.kind != PS_ERROR_MEMORY;
+  return true;
 }
 
 static void copy_origin(ps_iter *it, const ps_origin *o) {
@@ -226,6 +244,7 @@ ps_iter *ps_iter_create_from(const ps_exchange_host *host, const ps_result *r, c
   const ps_value *page = nested ? list : ps_data(r);
   copy_origin(it, &r->origin);
   set_origin_path(it, &r->origin, page, nested);
+  if (!is_page(page)) ps_fault_set(&it->fault, PS_ERROR_USAGE, "this value is not a page or a list: it has no list `data`");
   settle(it);
   it->list = ps_value_new();
   ps_value_copy(it->list, page);
@@ -237,15 +256,7 @@ ps_iter *ps_iter_create_from(const ps_exchange_host *host, const ps_result *r, c
 
 const ps_value *ps_iter_item(ps_iter *it) {
   if (it->taken >= it->count || it->error) return NULL;
-  const ps_value *item = it->items[it->taken];
-  if (it->style == STYLE_V1) {
-    char *last = copy_place(it, ps_str(item, "id"));
-    if (!last && it->fault.kind == PS_ERROR_MEMORY) return NULL;
-    free(it->last);
-    it->last = last;
-  }
-  it->taken++;
-  return item;
+  return it->items[it->taken++];
 }
 
 static bool wants_limit(const ps_iter *it) {
@@ -284,27 +295,31 @@ ps_exchange *ps_iter_pending(ps_iter *it) {
   return it->pending;
 }
 
+/* The error of a page that was answered, but cannot be taken in; it is asked for again. */
+static ps_result *refuse_page(ps_result *r, bool no_memory) {
+  ps_fault fault = {.kind = PS_ERROR_NONE};
+  if (no_memory) ps_fault_memory(&fault);
+  else ps_fault_set(&fault, PS_ERROR_PROTOCOL, "the answer is not a page: it has no list `data`");
+  fault.outcome = PS_OUTCOME_UNKNOWN;
+  ps_result_free(r);
+  return ps_result_from_fault(&fault);
+}
+
 bool ps_iter_feed(ps_iter *it) {
   if (!it->pending) return false;
   ps_result *r = ps_exchange_result(it->pending);
   ps_iter_drop_pending(it);
   ps_result_free(it->error);
   it->error = NULL;
-  if (ps_result_ok(r)) {
-    char *place = copy_place(it, it->started ? it->next : it->place);
-    if (it->fault.kind == PS_ERROR_NONE && take_page(it, ps_data(r))) {
-      free(it->place);
-      it->place = place;
-      ps_result_free(it->page);
-      it->page = r;
-      return true;
-    }
-    free(place);
-    ps_result_free(r);
-    r = ps_result_no_memory();
+  if (!ps_result_ok(r)) {
+    it->error = r;
+  } else if (!is_page(ps_data(r)) || !take_page(it, ps_data(r))) {
+    it->error = refuse_page(r, is_page(ps_data(r)));
+  } else {
+    ps_result_free(it->page);
+    it->page = r;
   }
-  it->error = r;
-  return false;
+  return !it->error;
 }
 
 bool ps_iter_wants_prefetch(const ps_iter *it) {
@@ -335,7 +350,6 @@ void ps_iter_free(ps_iter *it) {
   free(it->items);
   free(it->place);
   free(it->next);
-  free(it->last);
   ps_arena_free(it->arena);
   if (it->host.client) it->host.release(it->host.client);
   free(it);
@@ -354,16 +368,16 @@ static void set_if(ps_value *map, const char *key, const char *s) {
 
 char *ps_iter_cursor(const ps_iter *it) {
   if (it == &out_of_memory) return NULL;
-  bool spent = it->taken >= it->count && it->started;
-  bool by_item = it->style == STYLE_V1 && it->last;
+  bool spent = it->started && it->taken >= it->count && it->fault.kind == PS_ERROR_NONE;
+  const char *last = it->style == STYLE_V1 && it->taken > 0 ? ps_str(it->items[it->taken - 1], "id") : "";
   ps_value *v = ps_value_new();
   ps_value_set_int(ps_map_set(v, "format"), CURSOR_FORMAT);
   set_if(v, "mode", mode_of(it));
   set_if(v, "method", it->method);
   set_if(v, "path", it->path);
   ps_value_copy(ps_map_set(v, "params"), it->params);
-  set_if(v, "place", by_item ? it->last : spent ? it->next : it->place);
-  ps_value_set_int(ps_map_set(v, "skip"), by_item || spent ? 0 : (int64_t)(it->started ? it->taken : it->skip));
+  set_if(v, "place", *last ? last : spent ? it->next : it->place);
+  ps_value_set_int(ps_map_set(v, "skip"), *last || spent ? 0 : (int64_t)(it->started ? it->taken : it->skip));
   ps_value_set_bool(ps_map_set(v, "backward"), it->backward);
   ps_value_set_bool(ps_map_set(v, "done"), spent && !it->next);
   set_if(v, "stripe_account", it->options.stripe_account);
@@ -391,7 +405,9 @@ static void read_cursor(ps_iter *it, const ps_value *v) {
   it->method = copy_string(it, strcmp(ps_str(v, "method"), "POST") == 0 ? "POST" : "GET");
   set_path(it, ps_str(v, "path"));
   ps_value_copy(it->params, ps_get(v, "params"));
-  it->place = copy_place(it, ps_str(v, "place"));
+  const char *place = ps_str(v, "place");
+  it->place = *place ? duplicate(place) : NULL;
+  if (*place && !it->place) ps_fault_memory(&it->fault);
   it->skip = ps_int(v, "skip") > 0 ? (size_t)ps_int(v, "skip") : 0;
   settle(it);
   it->backward = ps_bool(v, "backward");
@@ -402,7 +418,9 @@ ps_iter *ps_iter_create_resumed(const ps_exchange_host *host, const char *cursor
   ps_iter *it = create(host, NULL);
   if (it == &out_of_memory) return it;
   ps_value *v = ps_value_parse(cursor, strlen(cursor));
-  if (ps_value_is_poisoned(v) || ps_int(v, "format") != CURSOR_FORMAT || ps_type(v, "params") != PS_MAP) {
+  if (ps_value_fault(v)->kind == PS_ERROR_MEMORY) {
+    ps_fault_memory(&it->fault);
+  } else if (ps_value_is_poisoned(v) || ps_int(v, "format") != CURSOR_FORMAT || ps_type(v, "params") != PS_MAP) {
     ps_fault_set(&it->fault, PS_ERROR_USAGE, "the cursor is not one that this version of pinstripe wrote");
   } else if (strcmp(ps_str(v, "mode"), mode_of(it)) != 0) {
     ps_fault_set(&it->fault, PS_ERROR_USAGE, "the cursor is of %s mode, the client's key of %s mode", ps_str(v, "mode"), mode_of(it));

@@ -415,7 +415,8 @@ PS_API void ps_exchange_cancel(ps_exchange *x);
 PS_API const ps_call_event *ps_exchange_event(ps_exchange *x);
 PS_API void ps_exchange_free(ps_exchange *x);
 
-/* Filling a response: status, headers and body, or a failure. What is written before a failure is dropped. */
+/* Filling a response: status, headers and body, or a failure. What comes before a failure is dropped, but for the headers,
+ * which may name the request. */
 PS_API void ps_http_response_status(ps_http_response *response, int status);
 PS_API void ps_http_response_header(ps_http_response *response, const char *name, const char *value);
 /* Appends to the body; false once it is over the client's max_body: stop then. */

@@ -124,6 +124,7 @@ static void prepare_map(preparation *p, ps_value *to, const ps_value *from, cons
     const ps_api_type *child_type = type ? ps_type_field(type, child->key) : NULL;
     ps_buf_char(&p->path, '.');
     ps_buf_add(&p->path, child->key, child->key_length);
+    if (p->json && !ps_utf8_valid(child->key, child->key_length)) usage(p, "is not UTF-8");
     if (p->strict && !child_type && has_fields(type)) refuse_unknown(p, type, child);
     prepare(p, ps_map_setn(to, child->key, child->key_length), child, child_type);
     p->path.length = outer;
@@ -201,11 +202,17 @@ void ps_target_path(ps_buf *out, const ps_target *target, ps_fault *fault) {
   if (ids && *ids) ps_fault_set(fault, PS_ERROR_USAGE, "%s takes %zu ids, not more", ps_operation_id(op), used);
 }
 
+/* The value of a hexadecimal digit, or -1. */
+static int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = (char)(c | 0x20);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static void unescape(ps_buf *out, const char *s, size_t length) {
   for (size_t i = 0; i < length; i++) {
-    unsigned byte;
-    if (s[i] == '%' && i + 2 < length && sscanf(s + i + 1, "%2x", &byte) == 1) {
-      ps_buf_char(out, (char)byte);
+    if (s[i] == '%' && i + 2 < length && hex(s[i + 1]) >= 0 && hex(s[i + 2]) >= 0) {
+      ps_buf_char(out, (char)(hex(s[i + 1]) << 4 | hex(s[i + 2])));
       i += 2;
     } else {
       ps_buf_char(out, s[i] == '+' ? ' ' : s[i]);
@@ -213,15 +220,18 @@ static void unescape(ps_buf *out, const char *s, size_t length) {
   }
 }
 
-void ps_query_read(ps_value *params, const char *query) {
+/* Sets what a query says in `params`, as strings. */
+static void read_query(ps_value *params, const char *query) {
   ps_buf name = PS_BUF_INIT, text = PS_BUF_INIT;
+  ps_fault no_memory = {.kind = PS_ERROR_NONE};
+  ps_fault_memory(&no_memory);
   while (*query) {
     size_t length = strcspn(query, "&"), key = strcspn(query, "=&");
     size_t value = key < length ? key + 1 : length;
     name.length = text.length = 0;
     unescape(&name, query, key);
     unescape(&text, query + value, length - value);
-    if (name.failed || text.failed) ps_value_fail(params, "no memory");
+    if (name.failed || text.failed) ps_value_poison(params, &no_memory);
     else if (key) ps_value_set_strn(ps_value_at_path(params, ps_buf_text(&name)), ps_buf_text(&text), text.length);
     query += length + (query[length] == '&');
   }
@@ -236,11 +246,13 @@ static bool has_item(const ps_value *list, const ps_value *item) {
   return false;
 }
 
-/* The params over what the path's own query says; `expand` is united. Returns a tree to be freed. */
-static ps_value *merge_query(const char *query, const ps_value *params) {
+ps_value *ps_query_merge(const char *query, const ps_value *params) {
   ps_value *merged = ps_value_new();
   ps_value_set_map(merged);
-  ps_query_read(merged, query);
+  read_query(merged, query);
+  if (params->type != PS_MAP) ps_value_copy(merged, params);
+  if (params->type != PS_MAP) return merged;
+  ps_value_poison(merged, ps_value_fault(params));
   for (const ps_value *v = ps_first(params); v; v = ps_next(v)) {
     ps_value *to = ps_map_setn(merged, v->key, v->key_length);
     if (strcmp(v->key, "expand") != 0 || v->type != PS_LIST || to->type != PS_LIST) {
@@ -292,8 +304,12 @@ static void set_header(header_list *h, const char *name, const char *value) {
     ps_fault_set(h->fault, PS_ERROR_USAGE, "more than %d headers", MOST_HEADERS);
     return;
   }
-  h->rows[at] = (ps_http_header){ps_arena_str(h->arena, name), ps_arena_str(h->arena, value)};
-  if (!h->rows[at].name || !h->rows[at].value) ps_fault_memory(h->fault);
+  const ps_http_header row = {ps_arena_str(h->arena, name), ps_arena_str(h->arena, value)};
+  if (!row.name || !row.value) {
+    ps_fault_memory(h->fault);
+    return;
+  }
+  h->rows[at] = row;
   if (at == h->count) h->count++;
 }
 
@@ -304,9 +320,15 @@ static void set_buffered_header(header_list *h, const char *name, ps_buf *value)
 }
 
 static void set_callers_headers(header_list *h, const ps_value *map) {
+  if (map && map->type != PS_MAP && map->type != PS_NULL) {
+    ps_fault_set(h->fault, PS_ERROR_USAGE, "the option headers must be a map of names to strings");
+    return;
+  }
   for (const ps_value *v = ps_first(map); v; v = ps_next(v)) {
-    if (v->type != PS_STRING || v->length != strlen(v->as.text)) {
-      ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s must be a string", v->key);
+    if (v->type != PS_STRING || v->length != strlen(v->as.text) || v->key_length != strlen(v->key)) {
+      ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s must be a string without a NUL", v->key);
+    } else if (ps_header_is(v->key, "Authorization")) {
+      ps_fault_set(h->fault, PS_ERROR_USAGE, "the header Authorization is made from the option api_key");
     } else {
       set_header(h, v->key, v->as.text);
     }
@@ -514,9 +536,9 @@ static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *
   preparation p = {fault, op ? ps_operation_id(op) : target->path, s->strict, strcmp(encoding, "json") == 0, v2, PS_BUF_INIT};
   ps_value *prepared = prepare_params(&p, params, op ? ps_operation_params(op) : NULL);
   if (prepared && strcmp(encoding, "query") == 0 && ps_first(prepared) && own_query.length) {
-    ps_value *merged = merge_query(ps_buf_text(&own_query), prepared);
+    ps_value *merged = ps_query_merge(ps_buf_text(&own_query), prepared);
     ps_form_encode(&query, merged);
-    if (ps_value_is_poisoned(merged)) ps_fault_set(fault, PS_ERROR_USAGE, "%s", ps_value_error(merged));
+    if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(merged);
     ps_value_free(merged);
   } else if (prepared && strcmp(encoding, "query") == 0) {
     ps_buf_str(&query, ps_buf_text(&own_query));

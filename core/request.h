@@ -46,8 +46,8 @@ bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_targ
                       ps_fault *fault);
 /* The operation's path with the ids in it, appended to `out`. */
 void ps_target_path(ps_buf *out, const ps_target *target, ps_fault *fault);
-/* Sets what a query says, "a[b]=1&c=2", in `params`, as strings. */
-void ps_query_read(ps_value *params, const char *query);
+/* A map of what a query says, "a[b]=1&c=2", as strings, and over it `params`; `expand` is united. To be freed. */
+ps_value *ps_query_merge(const char *query, const ps_value *params);
 void ps_request_dispose(ps_request_plan *plan);
 /* Whether a URL's host is this machine: "localhost", 127.0.0.0/8 or [::1]. */
 bool ps_url_is_loopback(const char *url);

@@ -35,67 +35,80 @@ void ps_result_free(ps_result *r) {
   if (client) release(client);
 }
 
-static const char *keep(ps_result *r, const char *s) {
-  const char *copy = s ? ps_arena_str(r->arena, s) : NULL;
-  if (s && !copy) ps_fault_memory(&r->fault);
+static const char *copy_string(ps_arena *arena, const char *s, bool *failed) {
+  const char *copy = s ? ps_arena_str(arena, s) : NULL;
+  if (s && !copy) *failed = true;
   return copy;
 }
 
-static ps_value *keep_value(ps_result *r, const ps_value *v) {
+bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena) {
+  bool failed = false;
+  *to = (ps_origin){
+    .operation = from->operation,
+    .method = copy_string(arena, from->method, &failed),
+    .path = copy_string(arena, from->path, &failed),
+    .api_key = copy_string(arena, from->api_key, &failed),
+    .stripe_account = copy_string(arena, from->stripe_account, &failed),
+    .stripe_context = copy_string(arena, from->stripe_context, &failed),
+    .stripe_version = copy_string(arena, from->stripe_version, &failed),
+    .base = copy_string(arena, from->base, &failed),
+  };
+  return !failed;
+}
+
+static ps_value *copy_value(const ps_value *v, bool *failed) {
   if (!v) return NULL;
   ps_value *copy = ps_value_new();
   ps_value_copy(copy, v);
-  if (ps_value_is_poisoned(copy)) ps_fault_memory(&r->fault);
+  if (ps_value_is_poisoned(copy)) *failed = true;
   return copy;
 }
 
 ps_result *ps_result_stub(const ps_result *r, const ps_value *data) {
-  const ps_origin *o = &r->origin;
   ps_result *stub = ps_result_from_fault(&r->fault);
   if (stub == &no_memory) return stub;
+  bool failed = !ps_origin_copy(&stub->origin, &r->origin, stub->arena);
   stub->status = r->status;
-  stub->origin = (ps_origin){
-    .operation = o->operation,
-    .method = keep(stub, o->method),
-    .path = keep(stub, o->path),
-    .api_key = keep(stub, o->api_key),
-    .stripe_account = keep(stub, o->stripe_account),
-    .stripe_context = keep(stub, o->stripe_context),
-    .stripe_version = keep(stub, o->stripe_version),
-    .base = keep(stub, o->base),
-    .headers = keep_value(stub, o->headers),
-    .params = keep_value(stub, o->params),
-  };
-  stub->data = stub->own_data = keep_value(stub, data);
-  return stub;
+  stub->origin.headers = copy_value(r->origin.headers, &failed);
+  stub->origin.params = copy_value(r->origin.params, &failed);
+  stub->data = stub->own_data = copy_value(data, &failed);
+  if (!failed) return stub;
+  ps_result_free(stub);
+  return &no_memory;
+}
+
+/* Reading takes NULL for a result with nothing in it, which is no success. */
+static const ps_result *or_nothing(const ps_result *r) {
+  static const ps_result nothing = {.fault = {.outcome = PS_OUTCOME_NOT_SENT}};
+  return r ? r : &nothing;
 }
 
 bool ps_result_ok(const ps_result *r) {
-  return r->fault.kind == PS_ERROR_NONE;
+  return r && r->fault.kind == PS_ERROR_NONE;
 }
 
 const ps_value *ps_data(const ps_result *r) {
-  return r && r->data ? r->data : &ps_null_value;
+  return or_nothing(r)->data ? r->data : &ps_null_value;
 }
 
 int ps_result_status(const ps_result *r) {
-  return r->status;
+  return or_nothing(r)->status;
 }
 
 const char *ps_result_body(const ps_result *r, size_t *length) {
-  if (length) *length = r->body_length;
-  return r->body ? r->body : "";
+  if (length) *length = or_nothing(r)->body_length;
+  return or_nothing(r)->body ? r->body : "";
 }
 
 const char *ps_result_header(const ps_result *r, const char *name) {
-  for (size_t i = 0; i < r->header_count; i++) {
+  for (size_t i = 0; i < or_nothing(r)->header_count; i++) {
     if (ps_header_is(r->headers[i].name, name)) return r->headers[i].value;
   }
   return NULL;
 }
 
 bool ps_result_header_at(const ps_result *r, size_t index, const char **name, const char **value) {
-  if (index >= r->header_count) return false;
+  if (index >= or_nothing(r)->header_count) return false;
   *name = r->headers[index].name;
   *value = r->headers[index].value;
   return true;
@@ -107,36 +120,36 @@ const char *ps_result_request_id(const ps_result *r) {
 }
 
 const char *ps_result_idempotency_key(const ps_result *r) {
-  return r->idempotency_key ? r->idempotency_key : "";
+  return or_nothing(r)->idempotency_key ? r->idempotency_key : "";
 }
 
 int ps_result_attempts(const ps_result *r) {
-  return r->attempts;
+  return or_nothing(r)->attempts;
 }
 
 ps_error ps_error_kind(const ps_result *r) {
-  return r->fault.kind;
+  return or_nothing(r)->fault.kind;
 }
 
 ps_outcome ps_error_outcome(const ps_result *r) {
-  return ps_result_ok(r) ? PS_OUTCOME_OK : r->fault.outcome;
+  return ps_result_ok(r) ? PS_OUTCOME_OK : or_nothing(r)->fault.outcome;
 }
 
 const char *ps_error_message(const ps_result *r) {
-  return r->fault.message;
+  return or_nothing(r)->fault.message;
 }
 
 const ps_value *ps_error_data(const ps_result *r) {
-  return r->error ? r->error : &ps_null_value;
+  return or_nothing(r)->error ? r->error : &ps_null_value;
 }
 
 const char *ps_error_field(const ps_result *r, const char *name) {
-  return r->error ? ps_str(ps_map_get(r->error, name, strlen(name)), NULL) : "";
+  return ps_str(ps_map_get(ps_error_data(r), name, strlen(name)), NULL);
 }
 
 /* OAuth's code is the word in `error`. */
 const char *ps_error_code(const ps_result *r) {
-  return ps_error_field(r, r->fault.kind == PS_ERROR_OAUTH ? "error" : "code");
+  return ps_error_field(r, ps_error_kind(r) == PS_ERROR_OAUTH ? "error" : "code");
 }
 
 const ps_api_type *ps_result_type(const ps_result *r) {

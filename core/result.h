@@ -31,6 +31,8 @@ struct ps_result {
   void (*release)(ps_client *client);
 };
 
+/* Copies the strings into `arena`; headers and params are left NULL. False: no memory. */
+bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena);
 /* The static result: no memory. */
 ps_result *ps_result_no_memory(void);
 /* A library error; the static result if there is no memory for it. */

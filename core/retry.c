@@ -7,7 +7,6 @@
  *   everything else         no (certificate, size, cancelled, not JSON) */
 #include "retry.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,8 @@
 #include <time.h>
 
 enum { RETRY_AFTER_CAP = 60 };
+
+static const double longest_wait_ms = 1e15; /* what a rate of next to nothing comes to */
 
 static bool is_wanted(const ps_attempt *a) {
   if (a->status == 0) return a->failure == PS_ERROR_CONNECTION || a->failure == PS_ERROR_TIMEOUT;
@@ -36,7 +37,7 @@ static int64_t parse_date(const char *value) {
   if (sscanf(value, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &date.tm_mday, month, &date.tm_year, &date.tm_hour, &date.tm_min,
              &date.tm_sec) != 6)
     return 0;
-  const char *found = strstr(months, month);
+  const char *found = strlen(month) == 3 ? strstr(months, month) : NULL;
   if (!found || (found - months) % 3 != 0) return 0;
   date.tm_mon = (int)(found - months) / 3;
   date.tm_year -= 1900;
@@ -45,9 +46,8 @@ static int64_t parse_date(const char *value) {
 
 int64_t ps_retry_after(const char *value, int64_t unix_time) {
   char *end;
-  errno = 0;
   long long seconds = strtoll(value, &end, 10);
-  if (end != value && *end == '\0') return errno == 0 && seconds > 0 ? seconds : 0;
+  if (end != value && *end == '\0') return seconds > 0 ? seconds : 0;
   int64_t date = parse_date(value);
   return date > unix_time ? date - unix_time : 0;
 }
@@ -66,9 +66,10 @@ int64_t ps_retry_wait(const ps_attempt *a) {
   return a->left_ms >= 0 && wait >= a->left_ms ? -1 : wait;
 }
 
-int64_t ps_pace_wait(ps_pace *p, int64_t now_ms) {
+int64_t ps_pace_wait(ps_pace *p, int64_t now_ms, int64_t left_ms) {
   if (p->interval_ms <= 0) return 0;
-  double now = (double)now_ms, begin = fmax(now, p->next_ms);
+  double now = (double)now_ms, begin = fmax(now, p->next_ms), wait = fmin(ceil(begin - now), longest_wait_ms);
+  if (left_ms >= 0 && wait > 0 && wait >= (double)left_ms) return -1;
   p->next_ms = begin + p->interval_ms;
-  return (int64_t)ceil(begin - now);
+  return (int64_t)wait;
 }

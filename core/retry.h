@@ -23,11 +23,13 @@ int64_t ps_retry_wait(const ps_attempt *a);
 /* Seconds of a Retry-After value (RFC 9110, 10.2.3: seconds or a date), 0 if it is neither or past. */
 int64_t ps_retry_after(const char *value, int64_t unix_time);
 
-/* Requests a second for each key: says how long the next one must wait, and counts it. */
+/* Requests a second for each key. */
 typedef struct ps_pace {
   double interval_ms; /* 0: no limit */
   double next_ms;     /* when the next request may go, on the monotonic clock */
 } ps_pace;
-int64_t ps_pace_wait(ps_pace *p, int64_t now_ms);
+/* Milliseconds that the next request must wait, and counts it; -1, counting nothing, if that is not before its deadline,
+ * `left_ms` from now (negative: it has none). */
+int64_t ps_pace_wait(ps_pace *p, int64_t now_ms, int64_t left_ms);
 
 #endif

@@ -66,11 +66,6 @@ bool ps_value_is(const ps_value *v, const char *text); /* a string equal to `tex
 /* Whether two values are equal: maps in any order, numbers by their text. */
 bool ps_value_equal(const ps_value *a, const ps_value *b);
 
-/* Bytes up to the first that is not UTF-8 (RFC 3629: no overlong form, no surrogate, none past U+10FFFF). Strings that a
- * caller sets may hold any bytes (a file's content); what is sent as text is checked with this first. */
-size_t ps_utf8_span(const char *s, size_t length);
-bool ps_utf8_valid(const char *s, size_t length);
-
 /* Whether `text` is a number in JSON's syntax, and whether it is one that int64 holds: then `*i` is it. "-0" is not. */
 bool ps_number_valid(const char *text, size_t length);
 bool ps_number_int(const char *text, size_t length, int64_t *i);

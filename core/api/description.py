@@ -103,10 +103,12 @@ def every(check_one, least: int = 1):
     def check(value: object, place: tuple) -> None:
         if not isinstance(value, Seq) or len(value) < least:
             raise Problem(place, f"a list is wanted here, of {least} or more")
-        for i, (one, at) in enumerate(zip(value, value.at)):
+        seen = set()
+        for one, at in zip(value, value.at):
             check_one(one, at)
-            if one in value[:i]:
+            if quoted(one) in seen:
                 raise Problem(at, f"{quoted(one)} stands in this list twice")
+            seen.add(quoted(one))
     return check
 
 
@@ -242,10 +244,12 @@ class Description:
         targets = [(key, wholes[key]) for key in wholes if key in correction]
         if len(targets) != 1 or not {"was", "set"} & set(correction):
             raise Problem(place, "an override has an operation or an object, and was, set or both")
-        kind, node = targets[0]
-        for step in (correction[kind], *correction["at"].split(".")[:-1]):
+        kind, whole = targets[0]
+        if correction[kind] not in whole:
+            raise Problem(correction.at[kind], f"there is no {kind} {correction[kind]}")
+        node, (*way, last) = whole[correction[kind]], correction["at"].split(".")
+        for step in way:
             node = node.get(step) if isinstance(node, Map) else None
-        last = correction["at"].split(".")[-1]
         if not isinstance(node, Map) or node.get(last) != correction.get("was"):
             raise Problem(place, f"{correction[kind]} does not have at {correction['at']} what this corrects")
         node.pop(last, None)

@@ -1,5 +1,5 @@
----@alias pinstripe.null lightuserdata JSON's null, `pinstripe.null`: true in a condition
----@alias pinstripe.unset ""|pinstripe.null unsets a value
+---@alias pinstripe.null lightuserdata # JSON's null, `pinstripe.null`: true in a condition
+---@alias pinstripe.unset ""|pinstripe.null # unsets a value
 ---@alias pinstripe.upload { path: string }|{ content: string, filename?: string, type?: string }
 
 ---@class pinstripe.response
@@ -9,8 +9,8 @@
 ---@field attempts integer
 
 ---@class pinstripe.error
----@field kind string "card", "timeout", ...
----@field outcome "not_sent"|"rejected"|"unknown" whether money may have moved
+---@field kind string # "card", "timeout", ...
+---@field outcome "not_sent"|"rejected"|"unknown" # whether money may have moved
 ---@field status? integer
 ---@field headers? table<string, string>
 ---@field request_id? string
@@ -47,7 +47,7 @@
 ---@field transport? pinstripe.transport|fun(request: pinstripe.request): table?, string?, string?
 
 ---@class pinstripe.call_options
----@field fields? string[] build only these, as "customer.email"
+---@field fields? string[] # build only these, as "customer.email"
 
 ---@class pinstripe.iterator
 local iterator = {}
@@ -69,6 +69,8 @@ function page:each() end
 ---@return pinstripe.response|pinstripe.error|nil response
 function page:fetch_next() end
 
+---@class pinstripe.v1
+
 ---@class pinstripe.client: pinstripe.v1
 ---@field v1 pinstripe.v1
 local client = {}
@@ -84,15 +86,15 @@ function client:request(method, path, params, options) end
 ---@class pinstripe
 ---@field version string
 ---@field null pinstripe.null
----@field api table the services, operations, parameters and objects of the API
+---@field api table # the services, operations, parameters and objects of the API
 local pinstripe = {}
----@param api_key? string default: STRIPE_API_KEY of the environment
+---@param api_key? string # default: STRIPE_API_KEY of the environment
 ---@param options? pinstripe.client_options
 ---@return pinstripe.client client
 function pinstripe.client(api_key, options) end
 ---assert, on every Lua, for errors that are tables.
 ---@generic T
----@param value T?
+---@param value? T
 ---@param err? any
 ---@return T value
 function pinstripe.check(value, err) end

@@ -15,10 +15,12 @@ from tables import DEPRECATED, FLAGS, NONE, PARAMS_REQUIRED, Operation, Tables
 
 PLAIN = {"any": "any", "string": "string", "int": "integer", "number": "number", "bool": "boolean",
          "timestamp": "integer", "decimal": "string", "int64": "string", "file": "pinstripe.upload"}
+SENT = {"decimal": "string|number", "int64": "string|integer"}  # written as strings by the library
 OPTION = {"STRING": "string", "SECONDS": "number", "COUNT": "integer", "FLAG": "boolean",
           "MAP": "table<string, string>", "EVENTS": "fun(event: pinstripe.call_event)"}
 KEYWORDS = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
-            "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"}
+            "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+            "package", "private", "protected", "public"}  # these last ones are words of @field
 WORDS_ON_A_LINE = 6
 
 
@@ -42,7 +44,8 @@ class Meta:
         t = self.t.types.rows[index]
         members = self.t.lists.rows[t.first:t.first + t.count]
         if t.kind in PLAIN:
-            said = [PLAIN[t.kind]]
+            said = [SENT[t.kind] if sent and t.kind in SENT else PLAIN[t.kind]]
+            said += ["integer"] * bool(sent and t.flags & FLAGS["date_time"])
         elif t.kind == "enum":
             said = [self.words(members + ["string"] * bool(t.flags & FLAGS["open"]), hint)]
         elif t.kind in ("array", "map"):
@@ -74,7 +77,9 @@ class Meta:
         if t.kind == "object" and not t.count:
             return "table"
         if (index, sent) not in self.known:
-            self.known[index, sent] = self.fresh(f"part.{hint}")
+            item = self.t.types.rows[t.of] if t.kind == "list" else t
+            listed = self.t.object_names[self.t.types.rows[item.of].of] if item.kind == "ref" else ""
+            self.known[index, sent] = self.fresh(f"list.{listed}" if listed else f"part.{hint}")
             name = self.known[index, sent] + (": pinstripe.page" if t.kind == "list" else "")
             self.texts["params_parts" if sent else "objects_parts"].append(self.declare(name, index, sent))
         return self.known[index, sent]
@@ -99,7 +104,8 @@ class Meta:
         head += [f"---@param params{'' if op.flags & PARAMS_REQUIRED else '?'} {params}",
                  "---@param options? pinstripe.call_options"]
         tail = f"({', '.join([*ids, 'params', 'options'])}) end"
-        lines = [*head, f"---@return ({self.type(op.returns, op.name, False)})? result",
+        returned = "string" if op.returns_kind == "binary" else self.type(op.returns, op.name, False)
+        lines = [*head, f"---@return ({returned})? result",
                  "---@return pinstripe.response|pinstripe.error response", f"function service:{op.name}{tail}"]
         if op.name == "list":
             item = self.type(self.t.types.rows[op.returns].of, op.name, False) if op.returns != NONE else "any"
@@ -124,8 +130,9 @@ class Meta:
         errors = [f"---@field {name}? any" for name in self.t.d.errors["fields"]]
         classes = {"client": v2, "v1": v1, "error": errors, "client_options": option_fields(options, "CLIENT"),
                    "call_options": option_fields(options, "CALL")}
-        parts = [f"---@meta pinstripe\n{head}", library.rstrip()]
-        parts += ["\n".join([f"---@class pinstripe.{name}", *lines]) for name, lines in classes.items()]
+        library = re.sub(r"^---@class pinstripe\.(\w+).*", lambda m: "\n".join([m[0], *classes.get(m[1], ())]),
+                         library.rstrip(), flags=re.M)
+        parts = [f"---@meta pinstripe\n{head}", library]
         parts += [self.service(i) for i in range(len(self.t.services))]
         self.texts["objects"] = [self.declare(self.known[i, False], i, False) for i in self.t.forms.values()]
         pages = {"pinstripe": "\n\n".join([*parts, "return pinstripe\n"])}
@@ -138,4 +145,4 @@ def option_fields(options: str, owner: str) -> list:
     """The fields of options.def for a client or a call."""
     part = re.search(rf"#ifdef PS_{owner}_OPTIONS\n(.*?)#endif", options, re.S)
     rows = re.findall(r'^PS_OPTION_(\w+)\((\w+), "((?:[^"\\]|\\.)*)"\)', part[1] if part else "", re.M)
-    return [f"---@field {name}? {OPTION[kind]} " + meaning.replace('\\"', '"') for kind, name, meaning in rows]
+    return [f"---@field {name}? {OPTION[kind]} # " + meaning.replace('\\"', '"') for kind, name, meaning in rows]

@@ -211,13 +211,12 @@ class Tables:
         types = [f"{{PS_TYPE_{kind.upper()}, {self.cells(rest)}}}" for kind, *rest in self.types.rows]
         counts = (len(self.strings), len(self.operations), len(self.services), len(self.objects), len(self.events),
                   self.d.version, self.string_type, *self.bases, *self.codes)
-        parts = ['#include "api.h"\n']
-        parts += [f'_Static_assert(PS_FLAG_{flag.upper()} == {bit}, "as here");' for flag, bit in FLAGS.items()]
-        parts += [self.text(), array("uint16_t", "lists", [self.cells((m,)) for m in self.lists.rows]),
-                  array("struct ps_api_type", "types", types)]
+        flags = [f'_Static_assert(PS_FLAG_{f.upper()} == {bit}, "as in tables.py");\n' for f, bit in FLAGS.items()]
+        parts = ['#include "api.h"\n', "".join(flags), self.text(),
+                 array("uint16_t", "lists", [self.cells((member,)) for member in self.lists.rows]),
+                 array("ps_api_type", "types", types)]
         for what, rows in list(self.pools().items())[1:]:
-            kind = f"ps_api_{what[:-1]}" if what in ("objects", "routes") else f"struct ps_api_{what[:-1]}"
-            parts.append(array(kind, what, [f"{{{self.cells(row)}}}" for row in rows]))
+            parts.append(array(f"ps_api_{what[:-1]}", what, [f"{{{self.cells(row)}}}" for row in rows]))
         return "\n".join([*parts, f"const ps_api_counts ps_table = {{{self.cells(counts)}}};\n"])
 
     def text(self) -> str:

@@ -70,28 +70,24 @@ static bool read_ids(lua_State *L, int first, const ps_api_operation *op, argume
   return true;
 }
 
-/* The table at `index` as a new value, or NULL for nil. */
-static bool read_optional(lua_State *L, int index, ps_value **into, const char *root, const char *const *skip) {
-  if (lua_isnoneornil(L, index)) return true;
-  *into = ps_value_new();
-  return read_map(L, index, *into, root, skip);
+static bool read_own_params(lua_State *L, int index, scratch *s) {
+  if (lua_isnil(L, index)) return true;
+  s->params = ps_value_new();
+  return read_map(L, index, s->params, "params", NULL);
 }
 
-static bool read_call_options(lua_State *L, int index, const char *const *skip, arguments *a) {
-  scratch *s = a->scratch;
-  if (!read_optional(L, index, &s->options, "options", skip)) return false;
-  if (!s->options) {
+static char *read_call_options(void *options, const ps_value *map) {
+  return ps_call_options_read(options, map);
+}
+
+/* Pushes the projection that the options name, or nil. */
+static bool push_wanted_fields(lua_State *L, int index) {
+  if (lua_istable(L, index)) {
+    lua_pushliteral(L, "fields");
+    lua_rawget(L, index);
+  } else {
     lua_pushnil(L);
-    return true;
   }
-  a->options_index = index;
-  s->text = ps_call_options_read(&a->options, s->options);
-  if (s->text) {
-    lua_pushstring(L, s->text);
-    return false;
-  }
-  lua_pushliteral(L, "fields");
-  lua_rawget(L, index);
   return push_fields(L, -1);
 }
 
@@ -108,8 +104,10 @@ static bool read_tables(lua_State *L, int first, const char *const *skip, argume
   if (!refuse_rest(L, first + 2)) return false;
   lua_settop(L, first + 1);
   a->scratch = push_scratch(L);
-  if (!read_optional(L, first, &a->scratch->params, "params", NULL)) return false;
-  if (!read_call_options(L, first + 1, skip, a)) return false;
+  if (!read_own_params(L, first, a->scratch)) return false;
+  if (!read_options(L, first + 1, a->scratch, skip, read_call_options, &a->options)) return false;
+  a->options_index = lua_istable(L, first + 1) ? first + 1 : 0;
+  if (!push_wanted_fields(L, first + 1)) return false;
   a->fields_index = lua_gettop(L);
   return true;
 }

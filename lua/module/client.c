@@ -29,15 +29,8 @@ int client_gc(lua_State *L) {
   return 0;
 }
 
-/* Reads the table at `index` into `options`, whose strings are then the scratch's. */
-static bool read_options(lua_State *L, int index, scratch *s, ps_client_options *options) {
-  static const char *const ours[] = {"log", "on_request", "on_response", "transport", NULL};
-  if (lua_isnoneornil(L, index)) return true;
-  s->options = ps_value_new();
-  if (!read_map(L, index, s->options, "options", ours)) return false;
-  s->text = ps_client_options_read(options, s->options);
-  if (s->text) lua_pushstring(L, s->text);
-  return !s->text;
+static char *read_client_options(void *options, const ps_value *map) {
+  return ps_client_options_read(options, map);
 }
 
 /* Stands for a transport in Lua, whose driver never asks the core to send: so the core has no use for libcurl. */
@@ -50,13 +43,14 @@ static const ps_transport lua_transport = {.send = refuse_send};
 
 /* core.client(key or nil, options or nil, "lua 5.4", whether there is a transport) → client, or nil and a message */
 int core_client(lua_State *L) {
+  static const char *const ours[] = {"log", "on_request", "on_response", "transport", NULL};
   size_t length = 0;
   const char *key = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &length) : NULL;
   if (!key && !lua_isnil(L, 1)) return misuse(L, "the API key must be a string, not a %s", luaL_typename(L, 1));
   if (key && strlen(key) != length) return misuse(L, "the API key holds a NUL byte");
   scratch *s = push_scratch(L);
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
-  if (!read_options(L, 2, s, &options)) return misuse_pushed(L);
+  if (!read_options(L, 2, s, ours, read_client_options, &options)) return misuse_pushed(L);
   options.lang = luaL_checkstring(L, 3);
   options.transport = lua_toboolean(L, 4) ? &lua_transport : NULL;
   ps_client **box = push_box(L);

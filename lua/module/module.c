@@ -19,6 +19,7 @@ scratch *push_scratch(lua_State *L) {
 void clear_scratch(scratch *s) {
   ps_value_free(s->params);
   ps_value_free(s->options);
+  ps_value_free(s->names);
   ps_free(s->text);
   *s = (scratch){.text = NULL};
 }
@@ -118,15 +119,15 @@ static void add_marks(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   add_type(L, ARRAY_TYPE, NULL);
-  lua_setfield(L, -2, "array");
+  lua_setfield(L, -2, "array_meta");
   add_type(L, ERROR_TYPE, NULL);
-  lua_setfield(L, -2, "error");
+  lua_setfield(L, -2, "error_meta");
   add_type(L, EVENT_TYPE, NULL);
-  lua_setfield(L, -2, "event");
+  lua_setfield(L, -2, "event_meta");
   lua_newtable(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, LUA_REGISTRYINDEX, PAGE_TYPE);
-  lua_setfield(L, -2, "page");
+  lua_setfield(L, -2, "page_methods");
 }
 
 /* Its address marks a Lua state as that of this copy of the library. */

@@ -41,7 +41,7 @@ typedef struct machine {
 /* ---- module.c ---- */
 
 typedef struct scratch {
-  ps_value *params, *options;
+  ps_value *params, *options, *names;
   char *text;
 } scratch;
 
@@ -61,6 +61,10 @@ bool is_own_copy(lua_State *L);
 bool read_value(lua_State *L, int index, ps_value *into, const char *root);
 /* The same for a table with string keys, leaving out the keys in `skip` (ended by NULL; or NULL). */
 bool read_map(lua_State *L, int index, ps_value *into, const char *root, const char *const *skip);
+/* Reads the table at `index`, or nil, with `read` into `options`, whose strings are then the scratch's. All names are
+ * looked at before any value: of two mistakes, a wrong name explains more. False: the message is pushed. */
+bool read_options(lua_State *L, int index, scratch *s, const char *const *skip,
+                  char *(*read)(void *options, const ps_value *map), void *options);
 
 /* ---- fields.c: which parts of a result are wanted ---- */
 

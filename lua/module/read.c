@@ -253,3 +253,33 @@ bool read_map(lua_State *L, int index, ps_value *into, const char *root, const c
   lua_pushfstring(L, "%s must be a table with names as keys, not a list", root);
   return false;
 }
+
+/* The names alone, with null for each value. */
+static void read_names(lua_State *L, int index, ps_value *into, const char *const *skip) {
+  index = absolute_index(L, index);
+  ps_value_set_map(into);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    size_t length;
+    lua_pop(L, 1);
+    const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+    if (key && !is_skipped(key, skip)) ps_map_setn(into, key, length);
+  }
+}
+
+bool read_options(lua_State *L, int index, scratch *s, const char *const *skip,
+                  char *(*read)(void *options, const ps_value *map), void *options) {
+  if (lua_isnoneornil(L, index)) return true;
+  if (!lua_istable(L, index)) {
+    lua_pushfstring(L, "options must be a table, not a %s", luaL_typename(L, index));
+    return false;
+  }
+  s->names = ps_value_new();
+  read_names(L, index, s->names, skip);
+  s->text = read(options, s->names);
+  s->options = ps_value_new();
+  if (!s->text && !read_map(L, index, s->options, "options", skip)) return false;
+  if (!s->text) s->text = read(options, s->options);
+  if (s->text) lua_pushstring(L, s->text);
+  return !s->text;
+}

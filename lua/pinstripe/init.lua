@@ -16,7 +16,7 @@ local STATE, PATH = iterator.STATE, {} -- keys of what a client or service keeps
 local pinstripe = {
   version = core.version,
   null = core.null,
-  array = setmetatable(core.array, {
+  array = setmetatable(core.array_meta, {
     __call = function(array, t)
       if t == nil then t = {} end
       local other = type(t) == "table" and getmetatable(t)
@@ -51,7 +51,7 @@ end
 
 -- Errors and events are tables that print as one line.
 
-function core.error.__tostring(err)
+function core.error_meta.__tostring(err)
   local facts = {}
   if err.status then facts[#facts + 1] = "status " .. err.status end
   for _, name in ipairs{ "code", "decline_code", "param" } do
@@ -63,7 +63,7 @@ function core.error.__tostring(err)
   return #facts == 0 and line or line .. " (" .. table.concat(facts, ", ") .. ")"
 end
 
-function core.event.__tostring(event)
+function core.event_meta.__tostring(event)
   return event.line
 end
 

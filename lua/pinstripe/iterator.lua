@@ -110,7 +110,7 @@ end
 
 -- The methods of pages: of the results of list and search, and of lists inside any result.
 
-local page = core.page
+local page = core.page_methods
 
 local function page_handle(self, name)
   local meta = type(self) == "table" and getmetatable(self)

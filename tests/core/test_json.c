@@ -375,6 +375,13 @@ static void depth_128_is_taken_and_129_is_not(void **state) {
   free(text);
 }
 
+/* `length` bytes, an escape among them now and then, so that the buffer grows in many steps. */
+static void add_run(ps_buf *b, const char *open, size_t length, const char *close) {
+  ps_buf_str(b, open);
+  for (size_t i = 0; i < length; i++) ps_buf_str(b, i % 100 == 50 ? "\\n" : "x");
+  ps_buf_str(b, close);
+}
+
 /* ---- Keys that come again, in maps of any size, against a table that keeps the last value in the first's place */
 
 static void duplicates_in_maps_of_any_size(void **state) {
@@ -414,6 +421,31 @@ static void duplicates_in_maps_of_any_size(void **state) {
   }
 }
 
+/* Keys that are beginnings of each other, the longest first and then again. */
+static void keys_that_begin_alike_stay_apart(void **state) {
+  (void)state;
+  enum { KEYS = 1000 };
+  ps_buf text = PS_BUF_INIT;
+  for (int again = 0; again < 2; again++) {
+    for (int i = KEYS; i > 0; i--) {
+      add_run(&text, i == KEYS && !again ? "{\"" : ",\"", (size_t)i, "\":");
+      ps_buf_int(&text, i + again);
+    }
+  }
+  ps_buf_char(&text, '}');
+  ps_value *v = ps_value_parse(text.data, text.length);
+  assert_int_equal(ps_count(v), KEYS);
+  int64_t i = KEYS;
+  for (const ps_value *c = ps_first(v); c; c = ps_next(c), i--) {
+    size_t length;
+    ps_key(c, &length);
+    assert_int_equal(length, i);
+    assert_int_equal(ps_int(c, NULL), i + 1);
+  }
+  ps_value_free(v);
+  ps_buf_dispose(&text);
+}
+
 /* A map made to defeat any filter: half a million keys alike in length, head and tail. (In quadratic time: hours.) */
 static void hostile_keys_cost_no_more(void **state) {
   (void)state;
@@ -430,12 +462,6 @@ static void hostile_keys_cost_no_more(void **state) {
 }
 
 /* ---- yajl's block: texts that make each of its buffers as large as it gets, each at every size around a doubling */
-
-static void add_run(ps_buf *b, const char *open, size_t length, const char *close) {
-  ps_buf_str(b, open);
-  for (size_t i = 0; i < length; i++) ps_buf_char(b, 'x');
-  ps_buf_str(b, close);
-}
 
 static void yajl_always_has_memory(void **state) {
   (void)state;
@@ -482,7 +508,7 @@ static void numbers_keep_their_type_and_text(void **state) {
 
 static void strings_and_keys_have_lengths_and_end_in_nul(void **state) {
   (void)state;
-  const char text[] = "{\"k\\u0000\\u0000\":\"\\u0000a\\u0000\",\"plain\":\"text\"}";
+  const char text[] = "{\"k\\u0000\\u0000\":\"\\u0000a\\u0000\",\"plain\":\"text\",\"list\":[1]}";
   ps_value *v = ps_value_parse(text, strlen(text));
   size_t length;
   assert_memory_equal(ps_key(ps_first(v), &length), "k\0\0\0", 4);
@@ -490,6 +516,8 @@ static void strings_and_keys_have_lengths_and_end_in_nul(void **state) {
   assert_memory_equal(ps_strn(ps_first(v), NULL, &length), "\0a\0\0", 4);
   assert_int_equal(length, 3);
   assert_string_equal(ps_str(v, "plain"), "text");
+  assert_string_equal(ps_key(ps_get(v, "list.0"), &length), "");
+  assert_int_equal(length, 0);
   ps_value_free(v);
 }
 
@@ -619,6 +647,7 @@ int main(void) {
     cmocka_unit_test(the_published_suite_passes),
     cmocka_unit_test(depth_128_is_taken_and_129_is_not),
     cmocka_unit_test(duplicates_in_maps_of_any_size),
+    cmocka_unit_test(keys_that_begin_alike_stay_apart),
     cmocka_unit_test(hostile_keys_cost_no_more),
     cmocka_unit_test(yajl_always_has_memory),
     cmocka_unit_test(numbers_keep_their_type_and_text),

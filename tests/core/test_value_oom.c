@@ -113,13 +113,10 @@ static void a_tree_without_memory_is_closed(void **state) {
   ps_value_free(other);
 }
 
-static const char *const texts[] = {"{\"data\":[{\"id\":\"ch_1\",\"amount\":2000,\"rate\":1.50,\"name\":"
-                                    "\"\\ud83d\\ude00 \\ud83d\"},{\"id\":null,\"id\":true}]}",
-                                    "[\"\\n\",[[[[[[[[[[]]]]]]]]]],12",
-                                    "[1,]",
-                                    "{} x",
-                                    "[\"\xff\"]",
-                                    "7"};
+static const char list[] =
+  "{\"data\":[{\"id\":\"ch_1\",\"amount\":2000,\"rate\":1.50,\"name\":\"\\ud83d\\ude00 \\ud83d\"},"
+  "{\"id\":null,\"id\":true}]}";
+static const char *const texts[] = {list, "[\"\\n\",[[[[[[[[[[]]]]]]]]]],12", "[1,]", "{} x", "[\"\xff\"]", "7"};
 
 static void run_parsing(void *context, bool failing) {
   const char *text = context;

@@ -20,6 +20,8 @@ static int start(void **state) {
   static const char *const of_other[] = {"--tls", FOLDER "/other.pem", FOLDER "/other.key", NULL};
   static const char *const of_http2[] = {"--tls", FOLDER "/good.pem", FOLDER "/good.key", "--h2", NULL};
   (void)state;
+  unsetenv("SSL_CERT_FILE");
+  unsetenv("SSL_CERT_DIR");
   if (system(PS_SOURCE_DIR "/tests/faults/certificates.sh " FOLDER) != 0) return 1;
   good = server_start("[]", of_good);
   other = server_start("[]", of_other);
@@ -145,6 +147,31 @@ static void a_missing_or_empty_authority_is_a_tls_error(void **state) {
   assert_refused(good, &data);
 }
 
+/* Bytes that this process has read. */
+static long bytes_read(void) {
+  long count = 0;
+  FILE *f = fopen("/proc/self/io", "r");
+  assert_non_null(f);
+  assert_int_equal(fscanf(f, "rchar: %ld", &count), 1);
+  fclose(f);
+  return count;
+}
+
+/* Where the system keeps certificates by their hash (Debian does), a connection reads those that it needs. */
+static void the_systems_bundle_is_not_read(void **state) {
+  FILE *f = fopen("/etc/ssl/certs/ca-certificates.crt", "r");
+  (void)state;
+  if (!f || system("ls /etc/ssl/certs | grep -q '^[0-9a-f]*[.]0$'") != 0) skip();
+  fseek(f, 0, SEEK_END);
+  long bundle = ftell(f);
+  fclose(f);
+  assert_true(bundle > 100000);
+  assert_refused(good, NULL);
+  long before = bytes_read();
+  assert_refused(good, NULL);
+  assert_true(bytes_read() - before < bundle / 2);
+}
+
 static void a_handshake_that_fails_was_not_sent(void **state) {
   (void)state;
   server_script(good, "[{\"reset\":\"accept\",\"repeat\":true}]");
@@ -248,6 +275,7 @@ int main(void) {
     TEST(other_authorities_are_not_trusted_beside),
     TEST(a_certificate_of_another_host_is_refused),
     TEST(a_missing_or_empty_authority_is_a_tls_error),
+    TEST(the_systems_bundle_is_not_read),
     TEST(a_handshake_that_fails_was_not_sent),
     TEST(a_silent_handshake_was_not_sent),
     TEST(a_loss_after_the_handshake_is_unknown),
