@@ -17,6 +17,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CTEST_FLAGS ?=
+MAKEFLAGS += --no-print-directory
 
 VERSION := $(shell sed -n 's/^.define PS_VERSION "\(.*\)"/\1/p' core/pinstripe.h)
 NAME := pinstripe-$(VERSION)
@@ -32,7 +33,7 @@ all:
 
 run:
 	@.ci/install run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) all
 	@tests/tools/run-tour $(BUILD) $(if $(LIVE),live,mock)
 
 test:

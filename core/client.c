@@ -45,7 +45,9 @@ struct ps_client {
   const ps_transport *transport;
 };
 
-static ps_client no_memory = {.fault = {.kind = PS_ERROR_MEMORY, .message = "no memory"}};
+static ps_client no_memory = {
+  .fault = {.kind = PS_ERROR_MEMORY, .outcome = PS_OUTCOME_NOT_SENT, .message = "no memory"},
+};
 
 /* ---- Options ---- */
 
@@ -57,75 +59,72 @@ typedef struct option {
   size_t offset;
 } option;
 
-#define PS_OPTION_STRING(name, meaning) {#name, STRING, offsetof(OPTIONS, name)},
-#define PS_OPTION_SECONDS(name, meaning) {#name, SECONDS, offsetof(OPTIONS, name)},
-#define PS_OPTION_COUNT(name, meaning) {#name, COUNT, offsetof(OPTIONS, name)},
-#define PS_OPTION_FLAG(name, meaning) {#name, FLAG, offsetof(OPTIONS, name)},
-#define PS_OPTION_MAP(name, meaning) {#name, MAP, offsetof(OPTIONS, name)},
+typedef struct option_set {
+  const char *begin; /* what a struct of them must start from */
+  size_t size;
+  option rows[40]; /* ended by a NULL name */
+} option_set;
+
+#define ROW(kind, name) {#name, kind, offsetof(OPTIONS, name)},
+#define PS_OPTION_STRING(name, meaning) ROW(STRING, name)
+#define PS_OPTION_SECONDS(name, meaning) ROW(SECONDS, name)
+#define PS_OPTION_COUNT(name, meaning) ROW(COUNT, name)
+#define PS_OPTION_FLAG(name, meaning) ROW(FLAG, name)
+#define PS_OPTION_MAP(name, meaning) ROW(MAP, name)
 #define PS_OPTION_EVENTS(name, meaning)
 #define PS_OPTION_POINTER(type, name, meaning)
 
-static const option client_options[] = {
+static const option_set client_options = {"PS_CLIENT_OPTIONS_INIT",
+                                          sizeof(ps_client_options),
+                                          {
 #define OPTIONS ps_client_options
 #define PS_CLIENT_OPTIONS
 #include "options.def"
 #undef PS_CLIENT_OPTIONS
 #undef OPTIONS
-  {NULL, STRING, 0},
-};
+                                          }};
 
-static const option call_options[] = {
+static const option_set call_options = {"PS_CALL_OPTIONS_INIT",
+                                        sizeof(ps_call_options),
+                                        {
 #define OPTIONS ps_call_options
 #define PS_CALL_OPTIONS
 #include "options.def"
 #undef PS_CALL_OPTIONS
 #undef OPTIONS
-  {NULL, STRING, 0},
-};
-
-/* Numbers become "not set"; every pointer is NULL already. */
-static void unset_numbers(void *options, const option *rows) {
-  for (const option *o = rows; o->name; o++) {
-    char *field = (char *)options + o->offset;
-    if (o->kind == SECONDS) *(double *)(void *)field = -1;
-    else if (o->kind == COUNT) *(int64_t *)(void *)field = -1;
-    else if (o->kind == FLAG) *(int *)(void *)field = -1;
-  }
-}
+                                        }};
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+/* Every option "not set": a pointer NULL, a number -1. */
+static void clear(void *options, size_t size, const option_set *set) {
+  memset(options, 0, size);
+  *(size_t *)options = size;
+  for (const option *o = set->rows; o->name; o++) {
+    void *field = (char *)options + o->offset;
+    if (o->offset >= size) continue;
+    if (o->kind == SECONDS) *(double *)field = -1;
+    else if (o->kind == COUNT) *(int64_t *)field = -1;
+    else if (o->kind == FLAG) *(int *)field = -1;
+  }
+}
+
 void ps_client_options_clear(ps_client_options *options, size_t size) {
-  ps_client_options all = {.size = size};
-  unset_numbers(&all, client_options);
-  memcpy(options, &all, least(size, sizeof all));
+  clear(options, size, &client_options);
 }
 
 void ps_call_options_clear(ps_call_options *options, size_t size) {
-  ps_call_options all = {.size = size};
-  unset_numbers(&all, call_options);
-  memcpy(options, &all, least(size, sizeof all));
+  clear(options, size, &call_options);
 }
 
-static void refuse_size(ps_fault *fault, const char *name) {
-  ps_fault_set(fault, PS_ERROR_USAGE, "the options must begin as %s", name);
-}
-
-/* The caller's struct may be that of an older header, or of a newer one: the size says how much of it there is. */
-static ps_client_options widen_client_options(const ps_client_options *given, ps_fault *fault) {
-  ps_client_options all = PS_CLIENT_OPTIONS_INIT;
-  if (given && given->size < sizeof given->size) refuse_size(fault, "PS_CLIENT_OPTIONS_INIT");
-  else if (given) memcpy(&all, given, least(given->size, sizeof all));
-  return all;
-}
-
-static ps_call_options widen_call_options(const ps_call_options *given, ps_fault *fault) {
-  ps_call_options all = PS_CALL_OPTIONS_INIT;
-  if (given && given->size < sizeof given->size) refuse_size(fault, "PS_CALL_OPTIONS_INIT");
-  else if (given) memcpy(&all, given, least(given->size, sizeof all));
-  return all;
+/* All options from what the caller gave, which may be the struct of an older header, or of a newer one. */
+static void widen(void *all, const void *given, const option_set *set, ps_fault *fault) {
+  size_t size = given ? *(const size_t *)given : 0;
+  clear(all, set->size, set);
+  if (given && size < sizeof size) ps_fault_set(fault, PS_ERROR_USAGE, "the options must begin as %s", set->begin);
+  else if (given) memcpy(all, given, least(size, set->size));
 }
 
 static const char *option_name(void *rows, size_t index) {
@@ -133,8 +132,8 @@ static const char *option_name(void *rows, size_t index) {
 }
 
 static const char *wanted(option_kind kind) {
-  static const char *const texts[] = {"a string", "a number of seconds, 0 or more", "an integer, 0 or more", "true or false",
-                                      "a map of names to values"};
+  static const char *const texts[] = {"a string", "a number of seconds, 0 or more", "an integer, 0 or more",
+                                      "true or false", "a map of names to values"};
   return texts[kind];
 }
 
@@ -166,38 +165,39 @@ static bool set_option(void *field, option_kind kind, const ps_value *v) {
   }
 }
 
-static void read_option(void *options, size_t size, const option *rows, const ps_value *v, ps_fault *fault) {
-  const option *o = rows;
+static void read_option(void *options, const option_set *set, const ps_value *v, ps_fault *fault) {
+  const option *o = set->rows;
   const char *name = ps_key(v, NULL);
-  while (o->name && (strcmp(o->name, name) != 0 || o->offset >= size)) o++;
+  while (o->name && (strcmp(o->name, name) != 0 || o->offset >= *(size_t *)options)) o++;
   if (!o->name) {
-    const char *nearest = ps_nearest(name, option_name, (void *)(uintptr_t)rows);
-    ps_fault_set(fault, PS_ERROR_USAGE, "%s is not an option%s%s", name, nearest ? "; the nearest is " : "", nearest ? nearest : "");
+    const char *nearest = ps_nearest(name, option_name, (void *)(uintptr_t)set->rows);
+    ps_fault_set(fault, PS_ERROR_USAGE, "%s is not an option%s%s", name, nearest ? "; the nearest is " : "",
+                 nearest ? nearest : "");
   } else if (ps_type(v, NULL) != PS_NULL && !set_option((char *)options + o->offset, o->kind, v)) {
     ps_fault_set(fault, PS_ERROR_USAGE, "the option %s must be %s", name, wanted(o->kind));
   }
 }
 
-/* Without memory for the message, `*size` becomes 0: who is given the options then refuses them. */
-static char *read_options(void *options, size_t *size, const option *rows, const ps_value *map) {
+/* Without memory for the message, the struct's size becomes 0: who is given it then refuses it. */
+static char *read_options(void *options, const option_set *set, const ps_value *map) {
   ps_fault fault = {.kind = PS_ERROR_NONE};
   if (map && ps_value_is_poisoned(map)) fault = *ps_value_fault(map);
   if (map && ps_type(map, NULL) != PS_MAP && ps_type(map, NULL) != PS_NULL) {
     ps_fault_set(&fault, PS_ERROR_USAGE, "options must be a map of names to values");
   }
-  for (const ps_value *v = ps_first(map); v; v = ps_next(v)) read_option(options, *size, rows, v, &fault);
+  for (const ps_value *v = ps_first(map); v; v = ps_next(v)) read_option(options, set, v, &fault);
   if (fault.kind == PS_ERROR_NONE) return NULL;
   char *message = strdup(fault.message);
-  if (!message) *size = 0;
+  if (!message) *(size_t *)options = 0;
   return message;
 }
 
 char *ps_client_options_read(ps_client_options *options, const ps_value *map) {
-  return read_options(options, &options->size, client_options, map);
+  return read_options(options, &client_options, map);
 }
 
 char *ps_call_options_read(ps_call_options *options, const ps_value *map) {
-  return read_options(options, &options->size, call_options, map);
+  return read_options(options, &call_options, map);
 }
 
 /* ---- The pool ---- */
@@ -231,27 +231,21 @@ static pool *pool_of(ps_client *client) {
   return p; /* another thread was faster */
 }
 
-/* The handle used last, or a new one; NULL: no memory. */
-static ps_http *take_handle(ps_client *client) {
-  pool *p = pool_of(client);
+/* The handle used last, or NULL. */
+static ps_http *take_idle(pool *p) {
   ps_http *h = NULL;
-  if (!p) return NULL;
   pthread_mutex_lock(&p->lock);
   if (p->idle_count > 0) h = p->idle[--p->idle_count];
   pthread_mutex_unlock(&p->lock);
-  return h ? h : ps_http_new(&client->http);
+  return h;
 }
 
-static void give_handle(ps_client *client, ps_http *h) {
-  pool *p = ps_http_reusable(h) ? pool_of(client) : NULL;
-  if (p) {
-    pthread_mutex_lock(&p->lock);
-    bool room = p->idle_count < MOST_IDLE;
-    if (room) p->idle[p->idle_count++] = h;
-    pthread_mutex_unlock(&p->lock);
-    if (room) return;
-  }
-  ps_http_free(h);
+static void give_back(pool *p, ps_http *h) {
+  pthread_mutex_lock(&p->lock);
+  bool kept = ps_http_reusable(h) && p->idle_count < MOST_IDLE;
+  if (kept) p->idle[p->idle_count++] = h;
+  pthread_mutex_unlock(&p->lock);
+  if (!kept) ps_http_free(h);
 }
 
 /* FNV-1a: the pool keeps no keys. */
@@ -298,8 +292,10 @@ static const char *copy_string(ps_client *c, const char *s) {
 
 /* A map of the caller's, copied; NULL: none. */
 static ps_value *copy_map(ps_client *c, const char *name, const ps_value *map) {
+  if (map && c->fault.kind == PS_ERROR_NONE) c->fault = *ps_value_fault(map);
   if (!map || ps_type(map, NULL) == PS_NULL) return NULL;
-  if (ps_type(map, NULL) != PS_MAP) ps_fault_set(&c->fault, PS_ERROR_USAGE, "the option %s must be %s", name, wanted(MAP));
+  if (ps_type(map, NULL) != PS_MAP)
+    ps_fault_set(&c->fault, PS_ERROR_USAGE, "the option %s must be %s", name, wanted(MAP));
   ps_value *copy = ps_value_new();
   ps_value_copy(copy, map);
   if (c->fault.kind == PS_ERROR_NONE && ps_value_is_poisoned(copy)) c->fault = *ps_value_fault(copy);
@@ -317,7 +313,8 @@ static const char *copy_base(ps_client *c, const char *name, const char *given) 
     if (url[i] <= ' ' || url[i] >= 0x7f || strchr("/?#@\\%\"<>", url[i])) good = false;
   }
   if (!good) {
-    ps_fault_set(&c->fault, PS_ERROR_USAGE, "%s_base must be https:// and a host (and port), without path, user or query", name);
+    ps_fault_set(&c->fault, PS_ERROR_USAGE,
+                 "%s_base must be https:// and a host (and port), without path, user or query", name);
     return NULL;
   }
   const char *copy = ps_arena_strn(c->arena, url, length);
@@ -325,20 +322,15 @@ static const char *copy_base(ps_client *c, const char *name, const char *given) 
   return copy;
 }
 
-static double seconds_or(double given, double other) {
-  return given >= 0 ? given : other;
-}
-
-static void configure_settings(ps_client *c, const char *api_key, const ps_client_options *o) {
+static void configure_settings(ps_client *c, const ps_client_options *o) {
   ps_settings *s = &c->settings;
-  const char *key = api_key ? api_key : o->api_key ? o->api_key : getenv("STRIPE_API_KEY");
-  s->api_key = copy_string(c, key);
+  s->api_key = copy_string(c, o->api_key ? o->api_key : getenv("STRIPE_API_KEY"));
   s->stripe_account = copy_string(c, o->stripe_account);
   s->stripe_context = copy_string(c, o->stripe_context);
   s->stripe_version = copy_string(c, o->stripe_version);
   s->client_id = copy_string(c, o->client_id);
   s->lang = copy_string(c, o->lang ? o->lang : "c");
-  s->httplib = copy_string(c, o->transport ? "custom" : ps_http_library());
+  s->httplib = o->transport ? "custom" : ps_http_library();
   s->bases[PS_BASE_API] = copy_base(c, "api", o->api_base);
   s->bases[PS_BASE_FILES] = copy_base(c, "files", o->files_base);
   s->bases[PS_BASE_CONNECT] = copy_base(c, "connect", o->connect_base);
@@ -348,13 +340,13 @@ static void configure_settings(ps_client *c, const char *api_key, const ps_clien
   s->strict = o->strict == 1;
   s->max_retries = o->max_retries >= 0 ? o->max_retries : 2;
   s->max_body = o->max_body >= 0 ? o->max_body : (int64_t)256 << 20;
-  s->timeout = seconds_or(o->timeout, 80);
-  s->connect_timeout = seconds_or(o->connect_timeout, 10);
-  s->deadline = seconds_or(o->deadline, -1);
+  s->timeout = o->timeout >= 0 ? o->timeout : 80;
+  s->connect_timeout = o->connect_timeout >= 0 ? o->connect_timeout : 10;
+  s->deadline = o->deadline;
 }
 
-static void configure(ps_client *c, const char *api_key, const ps_client_options *o) {
-  configure_settings(c, api_key, o);
+static void configure(ps_client *c, const ps_client_options *o) {
+  configure_settings(c, o);
   c->http.proxy = copy_string(c, o->proxy);
   c->http.ca_file = copy_string(c, o->ca_file);
   c->http.ca_path = copy_string(c, o->ca_path);
@@ -386,8 +378,10 @@ ps_client *ps_client_new(const char *api_key, const ps_client_options *options) 
     destroy(c);
     return &no_memory;
   }
-  ps_client_options all = widen_client_options(options, &c->fault);
-  configure(c, api_key, &all);
+  ps_client_options all;
+  widen(&all, options, &client_options, &c->fault);
+  if (api_key) all.api_key = api_key;
+  configure(c, &all);
   return c;
 }
 
@@ -413,8 +407,12 @@ static void hold(ps_client *client) {
 }
 
 void ps_client_host(ps_client *client, ps_exchange_host *host) {
-  *host = (ps_exchange_host){.client = client, .hold = hold, .release = ps_client_free, .clock = client->clock,
-                             .defaults = &client->settings, .fault = &client->fault};
+  *host = (ps_exchange_host){.client = client,
+                             .hold = hold,
+                             .release = ps_client_free,
+                             .clock = client->clock,
+                             .defaults = &client->settings,
+                             .fault = &client->fault};
   if (client->interval_ms > 0) host->pace = pace;
 }
 
@@ -423,9 +421,9 @@ void ps_client_host(ps_client *client, ps_exchange_host *host) {
 typedef struct driver {
   ps_exchange *x;
   ps_client *client;
-  ps_http *http; /* on loan from the pool of the process `pid`, or NULL */
-  pid_t pid;
-  ps_step step;       /* what is being carried out, if busy */
+  pool *pool;    /* of the process that began what is under way */
+  ps_http *http; /* on loan from it, or NULL */
+  ps_step step;  /* what is being carried out, if busy */
   bool busy;
   int64_t wait_until; /* of a WAIT, on the system's clock */
   int64_t left_at;    /* when the last run stopped short, on the exchange's clock; negative: it did not */
@@ -438,14 +436,16 @@ static int64_t now_ms(void) {
 static void return_handle(driver *d) {
   if (!d->http) return;
   ps_exchange_set_waker(d->x, NULL, NULL);
-  if (d->pid == getpid()) give_handle(d->client, d->http);
+  if (d->pool->pid == getpid()) give_back(d->pool, d->http);
   d->http = NULL;
 }
 
+/* False: no memory. */
 static bool borrow_handle(driver *d) {
   if (d->http) return true;
-  d->http = take_handle(d->client);
-  d->pid = getpid();
+  d->pool = pool_of(d->client);
+  d->http = d->pool ? take_idle(d->pool) : NULL;
+  if (d->pool && !d->http) d->http = ps_http_new(&d->client->http);
   if (d->http) ps_exchange_set_waker(d->x, ps_http_wake, d->http);
   return d->http != NULL;
 }
@@ -467,7 +467,7 @@ static driver *driver_new(ps_exchange *x) {
 
 /* A child after fork: the connection is its parent's. */
 static bool is_foreign(const driver *d) {
-  return d && d->http && d->pid != getpid();
+  return d && d->http && d->pool->pid != getpid();
 }
 
 /* Time in which nobody waited does not count. */
@@ -586,7 +586,7 @@ typedef struct call {
 static void prepare(call *c, ps_client *client, const ps_call_options *options) {
   *c = (call){.fault = {.kind = PS_ERROR_NONE}};
   ps_client_host(client, &c->host);
-  c->options = widen_call_options(options, &c->fault);
+  widen(&c->options, options, &call_options, &c->fault);
 }
 
 static void prepare_operation(call *c, ps_client *client, const char *operation, const char *const *ids,

@@ -44,7 +44,7 @@ struct ps_exchange {
   void *wake_context;
 };
 
-static ps_exchange out_of_memory = {.state = PS_DONE, .fault = {.kind = PS_ERROR_MEMORY, .message = "no memory"}};
+static ps_exchange out_of_memory = {.state = PS_DONE}; /* its result is the one for "no memory" */
 
 /* ---- Time and chance ---- */
 
@@ -130,7 +130,8 @@ static void check_copy(ps_exchange *x, const ps_value *copy) {
   if (x->fault.kind == PS_ERROR_NONE) x->fault = *ps_value_fault(copy);
 }
 
-static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params, const ps_call_options *options) {
+static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params,
+                         const ps_call_options *options) {
   settle(x, options);
   check_copy(x, x->own_headers);
   if (x->fault.kind != PS_ERROR_NONE) return;
@@ -204,9 +205,14 @@ void ps_exchange_free(ps_exchange *x) {
 static ps_call_event *add_event(ps_exchange *x, ps_event_kind kind, ps_log_level level) {
   const ps_api_operation *op = x->plan.operation;
   ps_call_event *e = &x->events[x->event_count++];
-  *e = (ps_call_event){.kind = kind, .level = level, .operation = op ? ps_operation_id(op) : "",
-                       .method = x->plan.http.method, .path = x->event_path, .attempt = x->attempts,
-                       .request_id = "", .message = ""};
+  *e = (ps_call_event){.kind = kind,
+                       .level = level,
+                       .operation = op ? ps_operation_id(op) : "",
+                       .method = x->plan.http.method,
+                       .path = x->event_path,
+                       .attempt = x->attempts,
+                       .request_id = "",
+                       .message = ""};
   return e;
 }
 
@@ -380,8 +386,8 @@ static ps_result *make_result(ps_exchange *x, const ps_fault *fault, ps_value *d
     ps_arena_free(arena);
     return NULL;
   }
-  *r = (ps_result){.arena = arena, .fault = *fault, .status = response->status, .attempts = x->attempts,
-                   .data = data, .error = error};
+  *r = (ps_result){
+    .arena = arena, .fault = *fault, .status = response->status, .attempts = x->attempts, .data = data, .error = error};
   const char *key = x->plan.idempotency_key;
   r->idempotency_key = key ? ps_arena_str(arena, key) : "";
   if (!r->idempotency_key || !copy_headers(r, response) || (x->plan.http.url && !set_origin(x, r))) {

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 static bool is_unreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-         c == '~';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 void ps_form_escape(ps_buf *out, const char *s, size_t length) {
@@ -111,8 +111,8 @@ bool ps_random(void *bytes, size_t length) {
 }
 
 typedef struct {
-  int file;         /* descriptor, or -1: bytes of the text */
-  size_t begin;     /* in the text */
+  int file;     /* descriptor, or -1: bytes of the text */
+  size_t begin; /* in the text */
   int64_t length;
 } segment;
 
@@ -217,10 +217,13 @@ static bool has_control(const char *s) {
 
 static void add_file(ps_multipart *m, const ps_value *v, ps_fault *fault) {
   const ps_value *content = ps_map_get(v, "content", 7);
-  const char *path = file_text(v, "path", fault), *type = file_text(v, "type", fault), *name = file_name(v, path, fault);
+  const char *path = file_text(v, "path", fault), *type = file_text(v, "type", fault),
+             *name = file_name(v, path, fault);
   if (fault->kind != PS_ERROR_NONE) return;
-  if ((content && content->type == PS_STRING) == (*path != '\0')) {
-    ps_fault_set(fault, PS_ERROR_USAGE, "params.%s must be {path = ...} or {content = ..., filename = ..., type = ...}", v->key);
+  if (content && content->type != PS_STRING) content = NULL;
+  if ((content != NULL) == (*path != '\0')) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "params.%s must be {path = ...} or {content = ..., filename = ..., type = ...}",
+                 v->key);
     return;
   }
   if (has_control(type)) {
@@ -228,17 +231,17 @@ static void add_file(ps_multipart *m, const ps_value *v, ps_fault *fault) {
     return;
   }
   int64_t size = 0;
-  int file = *path ? open_file(v->key, path, &size, fault) : -1;
-  if (*path && file < 0) return;
+  int file = content ? -1 : open_file(v->key, path, &size, fault);
+  if (!content && file < 0) return;
   begin_part(m, v->key, v->key_length);
   ps_buf_str(&m->text, "; filename=\"");
   add_quoted(&m->text, name, strlen(name));
   ps_buf_format(&m->text, "\"\r\nContent-Type: %s\r\n\r\n", *type ? type : "application/octet-stream");
-  if (file >= 0) {
+  if (content) {
+    ps_buf_add(&m->text, content->as.text, content->length);
+  } else {
     cut(m);
     close_segment(m, file, size);
-  } else {
-    ps_buf_add(&m->text, content->as.text, content->length);
   }
   ps_buf_str(&m->text, "\r\n");
 }

@@ -147,7 +147,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context) {
 
 /* ---- The handle ---- */
 
-#define SET(option, value) \
+#define SET(option, value)                                                                                             \
   if (code == CURLE_OK) code = curl_easy_setopt(h->easy, option, value)
 
 static bool equal(const char *a, const char *b) {
@@ -342,7 +342,9 @@ static void fail_late(ps_http *h) {
 
 static CURLcode add_line(ps_http *h, const char *name, const char *value) {
   h->line.length = 0;
-  ps_buf_format(&h->line, *value ? "%s: %s" : "%s;", name, value);
+  ps_buf_str(&h->line, name);
+  ps_buf_str(&h->line, *value ? ": " : ";");
+  ps_buf_str(&h->line, value);
   struct curl_slist *grown = h->line.failed ? NULL : curl_slist_append(h->headers, ps_buf_text(&h->line));
   if (!grown) return CURLE_OUT_OF_MEMORY;
   h->headers = grown;

@@ -345,16 +345,10 @@ ps_value *ps_value_parse(const char *json, size_t length) {
 
 /* ---- Writing */
 
-static void write_character(ps_buf *out, unsigned char c) {
-  static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-  const char *e = escapes;
-  while (*e && (unsigned char)*e != c) e += 2;
-  if (*e) {
-    ps_buf_char(out, '\\');
-    ps_buf_char(out, e[1]);
-  } else {
-    ps_buf_format(out, "\\u%04x", c);
-  }
+static void write_escape(ps_buf *out, char c) {
+  const char *e = c ? strchr("\"\"\\\\\bb\ff\nn\rr\tt", c) : NULL;
+  if (e) ps_buf_format(out, "\\%c", e[1]);
+  else ps_buf_format(out, "\\u%04x", (unsigned)c);
 }
 
 /* Text that is UTF-8. */
@@ -364,53 +358,50 @@ static void write_text(ps_buf *out, const char *s, size_t length) {
     unsigned char c = (unsigned char)s[i];
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     ps_buf_add(out, s + plain, i - plain);
-    write_character(out, c);
+    write_escape(out, s[i]);
     plain = i + 1;
   }
   ps_buf_add(out, s + plain, length - plain);
 }
 
-static bool write_string(ps_buf *out, const char *s, size_t length) {
-  size_t valid = ps_utf8_span(s, length);
-  bool ok = valid == length;
+static void write_string(ps_buf *out, const char *s, size_t length) {
   ps_buf_char(out, '"');
-  write_text(out, s, valid);
-  while (valid < length) {
-    ps_buf_str(out, "\xef\xbf\xbd");
-    s += valid + 1;
-    length -= valid + 1;
-    valid = ps_utf8_span(s, length);
+  while (length > 0) {
+    size_t valid = ps_utf8_span(s, length);
     write_text(out, s, valid);
+    if (valid < length) {
+      ps_buf_str(out, "\xef\xbf\xbd");
+      valid++;
+    }
+    s += valid;
+    length -= valid;
   }
   ps_buf_char(out, '"');
-  return ok;
 }
 
-static bool write_children(ps_buf *out, const ps_value *v) {
-  bool ok = true;
+static void write_children(ps_buf *out, const ps_value *v) {
   ps_buf_char(out, v->type == PS_MAP ? '{' : '[');
   for (const ps_value *c = ps_first(v); c; c = ps_next(c)) {
     if (v->type == PS_MAP) {
-      ok = write_string(out, c->key, c->key_length) && ok;
+      write_string(out, c->key, c->key_length);
       ps_buf_char(out, ':');
     }
-    ok = ps_json_write(out, c) && ok;
+    ps_json_write(out, c);
     if (!c->is_last) ps_buf_char(out, ',');
   }
   ps_buf_char(out, v->type == PS_MAP ? '}' : ']');
-  return ok;
 }
 
-bool ps_json_write(ps_buf *out, const ps_value *v) {
+void ps_json_write(ps_buf *out, const ps_value *v) {
   v = ps_get(v, NULL);
   switch ((ps_value_type)v->type) {
-    case PS_BOOL: ps_buf_str(out, v->as.boolean ? "true" : "false"); return true;
-    case PS_INT: ps_buf_int(out, v->as.integer); return true;
-    case PS_NUMBER: ps_buf_add(out, v->as.text, v->length); return true;
-    case PS_STRING: return write_string(out, v->as.text, v->length);
+    case PS_NULL: ps_buf_str(out, "null"); break;
+    case PS_BOOL: ps_buf_str(out, v->as.boolean ? "true" : "false"); break;
+    case PS_INT: ps_buf_int(out, v->as.integer); break;
+    case PS_NUMBER: ps_buf_add(out, v->as.text, v->length); break;
+    case PS_STRING: write_string(out, v->as.text, v->length); break;
     case PS_LIST:
-    case PS_MAP: return write_children(out, v);
-    default: ps_buf_str(out, "null"); return true;
+    case PS_MAP: write_children(out, v); break;
   }
 }
 

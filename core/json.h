@@ -7,7 +7,7 @@
 /* The value in `arena`, or NULL with `fault` set: PS_ERROR_PROTOCOL (where and what: "near line 3, byte 17: ...") or
  * PS_ERROR_MEMORY. `text` keeps its length, but each escape of a lone surrogate in it becomes "\ufffd". */
 ps_value *ps_json_parse(ps_arena *arena, char *text, size_t length, ps_fault *fault);
-/* False if some string is not UTF-8: U+FFFD stands in the place of each byte that is not, so that the text is JSON. */
-bool ps_json_write(ps_buf *out, const ps_value *v);
+/* A byte that is not UTF-8 becomes U+FFFD, so that the text is JSON. */
+void ps_json_write(ps_buf *out, const ps_value *v);
 
 #endif

@@ -37,7 +37,7 @@ struct ps_iter {
   ps_exchange *pending;
 };
 
-static ps_iter out_of_memory = {.fault = {.kind = PS_ERROR_MEMORY, .message = "no memory"}};
+static ps_iter out_of_memory; /* ends at once, with the result for "no memory" */
 
 /* ---- Making one ---- */
 
@@ -142,7 +142,7 @@ ps_iter *ps_iter_create(const ps_exchange_host *host, const ps_target *target, c
   it->method = copy_string(it, target->method ? target->method : ps_operation_method(target->operation));
   if (path.failed) ps_fault_memory(&it->fault);
   if (options) copy_options(it, options);
-  if (ps_type(params, NULL) != PS_NULL) ps_value_copy(it->params, params);
+  if (params && (params->type != PS_NULL || ps_value_is_poisoned(params))) ps_value_copy(it->params, params);
   if (it->fault.kind == PS_ERROR_NONE) set_path(it, ps_buf_text(&path));
   ps_buf_dispose(&path);
   refuse_plain(it);
@@ -167,7 +167,8 @@ static const char *next_place(const ps_iter *it, const ps_value *page, const ps_
   bool search = it->style == STYLE_SEARCH;
   const char *place = search ? ps_str(page, "next_page") : ps_str(last, "id");
   if (*place) return place;
-  ps_fault_set(fault, PS_ERROR_PROTOCOL, "the page has_more, but %s", search ? "no next_page" : "its last item has no id");
+  ps_fault_set(fault, PS_ERROR_PROTOCOL, "the page has_more, but %s",
+               search ? "no next_page" : "its last item has no id");
   return NULL;
 }
 
@@ -244,8 +245,10 @@ ps_iter *ps_iter_create_from(const ps_exchange_host *host, const ps_result *r, c
   const ps_value *page = nested ? list : ps_data(r);
   copy_origin(it, &r->origin);
   set_origin_path(it, &r->origin, page, nested);
-  if (!is_page(page)) ps_fault_set(&it->fault, PS_ERROR_USAGE, "this value is not a page or a list: it has no list `data`");
+  if (!is_page(page))
+    ps_fault_set(&it->fault, PS_ERROR_USAGE, "this value is not a page or a list: it has no list `data`");
   settle(it);
+  if (it->fault.kind != PS_ERROR_NONE) return it;
   it->list = ps_value_new();
   ps_value_copy(it->list, page);
   if (ps_value_is_poisoned(it->list) || !take_page(it, it->list)) ps_fault_memory(&it->fault);
@@ -367,8 +370,9 @@ static void set_if(ps_value *map, const char *key, const char *s) {
 }
 
 char *ps_iter_cursor(const ps_iter *it) {
-  if (it == &out_of_memory) return NULL;
-  bool spent = it->started && it->taken >= it->count && it->fault.kind == PS_ERROR_NONE;
+  bool failed = it->fault.kind != PS_ERROR_NONE;
+  if (it == &out_of_memory || (failed && !it->started)) return NULL;
+  bool spent = it->started && it->taken >= it->count && !failed;
   const char *last = it->style == STYLE_V1 && it->taken > 0 ? ps_str(it->items[it->taken - 1], "id") : "";
   ps_value *v = ps_value_new();
   ps_value_set_int(ps_map_set(v, "format"), CURSOR_FORMAT);
@@ -423,7 +427,8 @@ ps_iter *ps_iter_create_resumed(const ps_exchange_host *host, const char *cursor
   } else if (ps_value_is_poisoned(v) || ps_int(v, "format") != CURSOR_FORMAT || ps_type(v, "params") != PS_MAP) {
     ps_fault_set(&it->fault, PS_ERROR_USAGE, "the cursor is not one that this version of pinstripe wrote");
   } else if (strcmp(ps_str(v, "mode"), mode_of(it)) != 0) {
-    ps_fault_set(&it->fault, PS_ERROR_USAGE, "the cursor is of %s mode, the client's key of %s mode", ps_str(v, "mode"), mode_of(it));
+    ps_fault_set(&it->fault, PS_ERROR_USAGE, "the cursor is of %s mode, the client's key of %s mode", ps_str(v, "mode"),
+                 mode_of(it));
   } else {
     read_cursor(it, v);
   }

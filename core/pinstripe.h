@@ -344,7 +344,7 @@ PS_API const ps_result *ps_iter_result(const ps_iter *it);
 /* The type of the items (section 8), or NULL if the table does not know it. */
 PS_API const struct ps_api_type *ps_iter_type(const ps_iter *it);
 /* Where the iteration stands, as JSON, to be freed with ps_free: operation, params, position and options, never a key.
- * NULL: no memory. */
+ * NULL: no memory, or an iterator that could not begin, as its ps_iter_next tells. */
 PS_API char *ps_iter_cursor(const ps_iter *it);
 PS_API void ps_iter_free(ps_iter *it);
 

@@ -338,7 +338,8 @@ static void set_callers_headers(header_list *h, const ps_value *map) {
 static void set_user_agent(header_list *h, const ps_settings *s, bool v2) {
   ps_buf b = PS_BUF_INIT;
   ps_buf_format(&b, "Stripe/%s pinstripe/%s (%s)", v2 ? "v2" : "v1", PS_VERSION, s->lang);
-  const char *name = ps_str(s->app_info, "name"), *version = ps_str(s->app_info, "version"), *url = ps_str(s->app_info, "url");
+  const char *name = ps_str(s->app_info, "name"), *version = ps_str(s->app_info, "version"),
+             *url = ps_str(s->app_info, "url");
   if (*name) ps_buf_format(&b, " %s", name);
   if (*name && *version) ps_buf_format(&b, "/%s", version);
   if (*name && *url) ps_buf_format(&b, " (%s)", url);
@@ -411,7 +412,8 @@ static const char *find_header(const header_list *h, const char *name) {
   return "";
 }
 
-static void set_headers(ps_request_plan *plan, const ps_settings *s, const char *content_type, bool v2, ps_fault *fault) {
+static void set_headers(ps_request_plan *plan, const ps_settings *s, const char *content_type, bool v2,
+                        ps_fault *fault) {
   header_list h = {plan->arena, ps_arena_alloc(plan->arena, MOST_HEADERS * sizeof(ps_http_header)), 0, fault};
   if (!h.rows) {
     ps_fault_memory(fault);
@@ -497,7 +499,8 @@ static const char *encode_body(ps_request_plan *plan, const char *encoding, cons
 /* "/v1/charges?limit=3" in two. */
 static void split_path(ps_buf *path, ps_buf *query, const char *given, ps_fault *fault) {
   if (!ps_path_is_safe(given)) {
-    ps_fault_set(fault, PS_ERROR_USAGE, "the path %s must begin with one \"/\", be percent-encoded and name no host", given);
+    ps_fault_set(fault, PS_ERROR_USAGE, "the path %s must begin with one \"/\", be percent-encoded and name no host",
+                 given);
   }
   size_t length = strcspn(given, "?");
   ps_buf_add(path, given, length);
@@ -533,7 +536,8 @@ static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *
   else ps_target_path(&path, target, fault);
   bool v2 = op ? ps_operation_version(op) == 2 : strncmp(ps_buf_text(&path), "/v2/", 4) == 0;
   const char *encoding = encoding_for(target, plan->http.method, v2), *content_type = NULL;
-  preparation p = {fault, op ? ps_operation_id(op) : target->path, s->strict, strcmp(encoding, "json") == 0, v2, PS_BUF_INIT};
+  preparation p = {fault,      op ? ps_operation_id(op) : target->path, s->strict, strcmp(encoding, "json") == 0, v2,
+                   PS_BUF_INIT};
   ps_value *prepared = prepare_params(&p, params, op ? ps_operation_params(op) : NULL);
   if (prepared && strcmp(encoding, "query") == 0 && ps_first(prepared) && own_query.length) {
     ps_value *merged = ps_query_merge(ps_buf_text(&own_query), prepared);
@@ -558,7 +562,8 @@ static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *
 
 bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
                       ps_fault *fault) {
-  *plan = (ps_request_plan){.arena = ps_arena_new(2048), .operation = target->operation, .path = "", .idempotency_key = ""};
+  *plan =
+    (ps_request_plan){.arena = ps_arena_new(2048), .operation = target->operation, .path = "", .idempotency_key = ""};
   const char *method = target->method ? target->method : ps_operation_method(target->operation);
   if (!plan->arena || !(plan->http.method = ps_arena_str(plan->arena, method))) {
     ps_fault_memory(fault);

@@ -34,8 +34,8 @@ static int64_t parse_date(const char *value) {
   static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
   struct tm date = {0};
   char month[4];
-  if (sscanf(value, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &date.tm_mday, month, &date.tm_year, &date.tm_hour, &date.tm_min,
-             &date.tm_sec) != 6)
+  if (sscanf(value, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &date.tm_mday, month, &date.tm_year, &date.tm_hour,
+             &date.tm_min, &date.tm_sec) != 6)
     return 0;
   const char *found = strlen(month) == 3 ? strstr(months, month) : NULL;
   if (!found || (found - months) % 3 != 0) return 0;

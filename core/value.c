@@ -9,6 +9,7 @@
  * which leads to the same fault. Without memory for a tree there is one constant, closed one for all. */
 #include "value.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -190,42 +191,19 @@ bool ps_number_int(const char *text, size_t length, int64_t *i) {
   return true;
 }
 
-/* The exponent of a number's text, which ends at `end`; held within what its digits cannot make up for. */
-static int64_t read_exponent(const char *s, const char *end) {
-  bool negative = s < end && *s == '-';
-  int64_t e = 0;
-  for (s += s < end && (*s == '-' || *s == '+'); s < end; s++) e = e < INT64_C(1) << 40 ? e * 10 + (*s - '0') : e;
-  return negative ? -e : e;
-}
-
-/* strtod, which follows the locale in the decimal point alone, gets a text without one: "12.5e3" as "125e2". A double
- * is decided by its first 767 digits and by whether anything but 0 follows them. */
-static double read_number(const char *text, size_t length) {
-  enum { DIGITS = 800 };
-  bool negative = text[0] == '-', fraction = false;
-  char digits[DIGITS + 32] = {negative ? '-' : '0', '0'};
-  size_t used = 2, i = negative;
-  int64_t exponent = 0;
-  for (; i < length && (text[i] | 0x20) != 'e'; i++) {
-    if (text[i] == '.') {
-      fraction = true;
-    } else if (used < DIGITS) {
-      if (used > 2 || text[i] != '0') digits[used++] = text[i];
-      exponent -= fraction;
-    } else {
-      if (text[i] != '0') digits[DIGITS - 1] |= 1;
-      exponent += !fraction;
-    }
-  }
-  if (i < length) exponent += read_exponent(text + i + 1, text + length);
-  snprintf(digits + used, sizeof digits - used, "e%lld", (long long)exponent);
-  return strtod(digits, NULL);
+/* As strtod in the C locale. (glibc and musl have that one at hand: there it takes no memory.) */
+static double read_number(const char *text) {
+  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  if (!c) return strtod(text, NULL);
+  double d = strtod_l(text, NULL, c);
+  freelocale(c);
+  return d;
 }
 
 double ps_double(const ps_value *v, const char *path) {
   v = ps_get(v, path);
   if (v->type == PS_INT) return (double)v->as.integer;
-  return v->type == PS_NUMBER ? read_number(v->as.text, v->length) : 0;
+  return v->type == PS_NUMBER ? read_number(v->as.text) : 0;
 }
 
 /* printf gives "d<point>ddde-dd" in the fewest digits that read back; the point may be anything, so the digits are

@@ -81,8 +81,9 @@ static int read_piece(lua_State *L) {
     return 1;
   }
   lua_pushnil(L);
+  if (n == 0) return 1;
   lua_pushliteral(L, "the body cannot be read");
-  return n < 0 ? 2 : 1;
+  return 2;
 }
 
 static void set_reader(lua_State *L, const machine *m, int64_t length) {

@@ -33,8 +33,9 @@ static void options_are_not_set_at_first(void **state) {
 
 static void every_option_is_read_by_its_name(void **state) {
   (void)state;
-  ps_value *map = parse("{\"api_key\":\"sk_test_1\",\"timeout\":1.5,\"deadline\":3,\"max_retries\":0,\"strict\":true,"
-                        "\"headers\":{\"A\":\"b\"},\"app_info\":{\"name\":\"shop\"},\"ca_data\":\"PEM\",\"proxy\":null}");
+  ps_value *map =
+    parse("{\"api_key\":\"sk_test_1\",\"timeout\":1.5,\"deadline\":3,\"max_retries\":0,\"strict\":true,"
+          "\"headers\":{\"A\":\"b\"},\"app_info\":{\"name\":\"shop\"},\"ca_data\":\"PEM\",\"proxy\":null}");
   ps_client_options o = PS_CLIENT_OPTIONS_INIT;
   o.proxy = "kept";
   assert_null(ps_client_options_read(&o, map));
@@ -212,11 +213,23 @@ static void a_client_copies_what_it_is_given(void **state) {
 }
 
 static void a_base_is_scheme_and_host(void **state) {
-  static const char *const good[] = {"https://a.test", "https://a.test:8443", "https://a.test/", "https://[::1]:99",
-                                     "http://127.0.0.1:12111", "http://localhost:1"};
-  static const char *const bad[] = {"", "a.test", "ftp://a.test", "https://", "https:///", "http://", "https://a.test/v1",
-                                    "https://a.test//", "https://a.test?x", "https://a.test#x", "https://u@a.test",
-                                    "https://a.test\\b", "https://a test", "https://a.test\r\nX: y", "HTTPS//a"};
+  static const char *const good[] = {"https://a.test",   "https://a.test:8443",    "https://a.test/",
+                                     "https://[::1]:99", "http://127.0.0.1:12111", "http://localhost:1"};
+  static const char *const bad[] = {"",
+                                    "a.test",
+                                    "ftp://a.test",
+                                    "https://",
+                                    "https:///",
+                                    "http://",
+                                    "https://a.test/v1",
+                                    "https://a.test//",
+                                    "https://a.test?x",
+                                    "https://a.test#x",
+                                    "https://u@a.test",
+                                    "https://a.test\\b",
+                                    "https://a test",
+                                    "https://a.test\r\nX: y",
+                                    "HTTPS//a"};
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
   (void)state;
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -237,7 +250,8 @@ static void a_base_is_scheme_and_host(void **state) {
 static void plain_http_is_for_loopback_or_a_test_key(void **state) {
   static const struct {
     const char *base, *key;
-  } refused[] = {{"http://api.test", "sk_live_1"}, {"http://127.0.0.1.evil.test", "rk_live_1"}, {"http://1270.0.0.1", "sk_1"}};
+  } refused[] = {
+    {"http://api.test", "sk_live_1"}, {"http://127.0.0.1.evil.test", "rk_live_1"}, {"http://1270.0.0.1", "sk_1"}};
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
   ps_call_options live = PS_CALL_OPTIONS_INIT;
   (void)state;
@@ -279,7 +293,8 @@ static void a_client_is_counted(void **state) {
 static void an_unknown_operation_is_named(void **state) {
   (void)state;
   ps_client *client = ps_client_new("sk_test_1", NULL);
-  assert_usage(ps_call(client, "customers.craete", NULL, NULL, NULL), "customers.craete is not an operation; the nearest is customers.create");
+  assert_usage(ps_call(client, "customers.craete", NULL, NULL, NULL),
+               "customers.craete is not an operation; the nearest is customers.create");
   ps_iter *iter = ps_iter_new(client, "charge.list", NULL, NULL, NULL);
   assert_null(ps_iter_next(iter));
   assert_non_null(strstr(ps_error_message(ps_iter_result(iter)), "the nearest is charges.list"));

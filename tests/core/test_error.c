@@ -24,8 +24,9 @@ static void check_redacted(const char *text, const char *expected) {
 
 static void every_secret_is_starred_but_for_its_end(void **state) {
   (void)state;
-  static const char *const prefixes[] = {"sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_", "sk_",
-                                         "rk_",      "pk_",      "ek_",      "ek_test_", "whsec_",   "pi_1_secret_"};
+  static const char *const prefixes[] = {"sk_test_", "sk_live_", "rk_test_",    "rk_live_", "pk_test_",
+                                         "pk_live_", "sk_",      "rk_",         "pk_",      "ek_",
+                                         "ek_test_", "whsec_",   "pi_1_secret_"};
   static const char *const frames[][2] = {{"", ""}, {"key ", " was used"}, {"\"", "\""}, {"(", ")."}, {"a=", "&b=1"}};
   for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++) {
     for (size_t f = 0; f < sizeof frames / sizeof *frames; f++) {
@@ -57,8 +58,11 @@ static void several_secrets_are_all_starred(void **state) {
 
 static void other_words_are_left_alone(void **state) {
   (void)state;
-  static const char *const words[] = {"task_list", "risk_score", "desk_1234567890123456", "_sk_x", "1sk_x", "sk", "", "SK_TEST_1",
-                                      "acct_1sk_a", "work_item", "leek_soup", "secret_key", "a secret"};
+  static const char *const words[] = {"task_list", "risk_score", "desk_1234567890123456",
+                                      "_sk_x",     "1sk_x",      "sk",
+                                      "",          "SK_TEST_1",  "acct_1sk_a",
+                                      "work_item", "leek_soup",  "secret_key",
+                                      "a secret"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) check_redacted(words[i], words[i]);
 }
 
@@ -302,7 +306,8 @@ static void an_event_is_one_line(void **state) {
     ps_call_event event;
     const char *line;
   } rows[] = {
-    {{PS_EVENT_REQUEST, PS_LOG_DEBUG, "charges.create", "POST", "/v1/charges", 1, 0, 0, "", ""}, "POST /v1/charges: attempt 1"},
+    {{PS_EVENT_REQUEST, PS_LOG_DEBUG, "charges.create", "POST", "/v1/charges", 1, 0, 0, "", ""},
+     "POST /v1/charges: attempt 1"},
     {{PS_EVENT_RESPONSE, PS_LOG_WARN, "charges.create", "POST", "/v1/charges", 1, 402, 0.21, "req_1", ""},
      "POST /v1/charges: 402 after 210 ms, attempt 1, req_1"},
     {{PS_EVENT_RESPONSE, PS_LOG_WARN, "", "GET", "/v1/x", 3, 0, 1, "", "timeout"},

@@ -52,7 +52,8 @@ static void names_and_values_keep_their_structure(void **state) {
   check_form("{\"a\":[],\"b\":{},\"c\":{\"d\":[[]]},\"e\":1}", "e=1");
   check_form("{\"a[b]\":{\"c]d\":\"x&y=z\"}}", "a%5Bb%5D[c%5Dd]=x%26y%3Dz");
   check_form("{\"a\":\"nul\\u0000end\",\"k\\u0000\":1}", "a=nul%00end&k%00=1");
-  check_form("{\"\":{\"a\":1,\"\":[2]},\"b\":{\"\":3}}", "[a]=1&[][0]=2&b[]=3"); /* an empty key never becomes another */
+  check_form("{\"\":{\"a\":1,\"\":[2]},\"b\":{\"\":3}}",
+             "[a]=1&[][0]=2&b[]=3"); /* an empty key never becomes another */
   check_form("{\"a\":-9223372036854775808,\"b\":0.10,\"c\":123456789012345678901}",
              "a=-9223372036854775808&b=0.10&c=123456789012345678901");
 }
@@ -172,7 +173,8 @@ static void drain(const ps_body *body, size_t step, ps_buf *out) {
   assert_int_equal(out->length, body->length);
 }
 
-static ps_value *file_value(ps_value *params, const char *content, size_t length, const char *filename, const char *type) {
+static ps_value *file_value(ps_value *params, const char *content, size_t length, const char *filename,
+                            const char *type) {
   ps_value *file = ps_map_set(params, "file");
   ps_value_set_map(file);
   ps_value_set_strn(ps_map_set(file, "content"), content, length);
@@ -195,7 +197,7 @@ static void fields_and_contents_stand_in_order(void **state) {
   ps_multipart *m = make(params);
   ps_buf whole = PS_BUF_INIT;
   drain(ps_multipart_body(m), 4096, &whole);
-  part parts[MOST_PARTS];
+  part parts[MOST_PARTS] = {0};
   assert_int_equal(read_parts(ps_multipart_content_type(m), whole.data, whole.length, parts), 6);
   check_field(&parts[0], "purpose", "dispute_evidence");
   assert_true(parts[1].is_file);
@@ -218,7 +220,7 @@ static void a_filename_cannot_leave_its_quotes(void **state) {
   ps_multipart *m = make(params);
   ps_buf whole = PS_BUF_INIT;
   drain(ps_multipart_body(m), 100, &whole);
-  part parts[MOST_PARTS];
+  part parts[MOST_PARTS] = {0};
   assert_int_equal(read_parts(ps_multipart_content_type(m), whole.data, whole.length, parts), 1);
   assert_string_equal(parts[0].name, "file");
   assert_string_equal(parts[0].filename, "a%22; name=%22b%0D%0AX: y%0A.png");
@@ -235,7 +237,7 @@ static void a_body_without_params_is_only_its_end(void **state) {
   ps_multipart *m = make(params);
   ps_buf whole = PS_BUF_INIT;
   drain(ps_multipart_body(m), 100, &whole);
-  part parts[MOST_PARTS];
+  part parts[MOST_PARTS] = {0};
   assert_int_equal(read_parts(ps_multipart_content_type(m), whole.data, whole.length, parts), 0);
   ps_buf_dispose(&whole);
   ps_multipart_free(m);
@@ -257,7 +259,7 @@ static void boundaries_differ(void **state) {
 static char folder[512];
 
 static const char *path_of(const char *name) {
-  static char path[600];
+  static char path[800];
   snprintf(path, sizeof path, "%s/%s", folder, name);
   return path;
 }
@@ -314,7 +316,7 @@ static void check_file_body(const char *name, const char *bytes, size_t length, 
   ps_value_free(params);
   ps_buf whole = PS_BUF_INIT;
   drain(ps_multipart_body(m), step, &whole);
-  part parts[MOST_PARTS];
+  part parts[MOST_PARTS] = {0};
   assert_int_equal(read_parts(ps_multipart_content_type(m), whole.data, whole.length, parts), 3);
   check_field(&parts[0], "purpose", "identity_document");
   assert_string_equal(parts[1].filename, name);
@@ -400,7 +402,7 @@ static void refuse(const ps_value *params, const char *expected) {
 
 static void a_path_that_is_no_readable_file_is_refused(void **state) {
   (void)state;
-  char missing[700], beyond[700], pipe_path[700];
+  char missing[800], beyond[810], pipe_path[800];
   snprintf(missing, sizeof missing, "%s", path_of("missing"));
   snprintf(beyond, sizeof beyond, "%s/x", write_file("plain", "x", 1));
   snprintf(pipe_path, sizeof pipe_path, "%s", path_of("pipe"));
@@ -408,8 +410,10 @@ static void a_path_that_is_no_readable_file_is_refused(void **state) {
   const struct {
     const char *path, *message;
   } rows[] = {
-    {missing, "missing: No such file or directory"}, {beyond, "/x: Not a directory"},
-    {folder, "is not a regular file"},               {pipe_path, "pipe is not a regular file"},
+    {missing, "missing: No such file or directory"},
+    {beyond, "/x: Not a directory"},
+    {folder, "is not a regular file"},
+    {pipe_path, "pipe is not a regular file"},
     {"/dev/zero", "/dev/zero is not a regular file"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -436,7 +440,8 @@ static void a_file_that_is_neither_path_nor_content_is_refused(void **state) {
   refuse_json("{\"file\":{}}", wrong);
   refuse_json("{\"file\":{\"content\":7}}", wrong);
   refuse_json("{\"file\":{\"path\":\"/dev/zero\",\"content\":\"x\"}}", wrong);
-  refuse_json("{\"file\":{\"content\":\"x\",\"type\":\"a/b\\r\\nX: y\"}}", "params.file.type holds a control character");
+  refuse_json("{\"file\":{\"content\":\"x\",\"type\":\"a/b\\r\\nX: y\"}}",
+              "params.file.type holds a control character");
   refuse_json("{\"file\":{\"path\":\"/etc/passwd\\u0000.png\"}}", "params.file.path holds a NUL");
   refuse_json("{\"file\":{\"content\":\"x\",\"filename\":\"a\\u0000.png\"}}", "params.file.filename holds a NUL");
 }

@@ -314,7 +314,7 @@ static void the_published_suite_passes(void **state) {
   if (!folder) folder = PS_SOURCE_DIR "/build/tools/json-suite";
   DIR *d = opendir(folder);
   if (!d) {
-    print_message("== SKIPPED: no JSONTestSuite in %s: tests/core/json-suite fetches it\n", folder);
+    print_message("== SKIPPED: no JSONTestSuite in %s: .ci/install test fetches it\n", folder);
     skip();
   }
   size_t counts[2] = {0, 0};
@@ -606,7 +606,7 @@ static void every_character_is_written_as_json(void **state) {
   }
 }
 
-static void bytes_that_are_not_utf8_are_replaced_and_told(void **state) {
+static void bytes_that_are_not_utf8_are_replaced(void **state) {
   (void)state;
   const struct {
     const char *bytes, *written;
@@ -614,27 +614,19 @@ static void bytes_that_are_not_utf8_are_replaced_and_told(void **state) {
                  {"a\xc3", "\"a\xef\xbf\xbd\""},
                  {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
                  {"\x80\"\n\xc3\xbc\xfe", "\"\xef\xbf\xbd\\\"\\n\xc3\xbc\xef\xbf\xbd\""}};
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
     ps_value *v = ps_value_new();
     ps_value_set_str(v, strings[i].bytes);
-    ps_buf b = PS_BUF_INIT;
-    assert_false(ps_json_write(&b, v));
-    assert_string_equal(ps_buf_text(&b), strings[i].written);
-    assert_true(judge(b.data, b.length));
-    ps_buf_dispose(&b);
+    assert_json_is(v, strings[i].written);
     ps_value_set_map(v);
     ps_map_set(ps_list_add(ps_map_set(v, "list")), strings[i].bytes);
-    ps_value_set_int(ps_map_set(v, "after"), 1);
-    assert_false(ps_json_write(&b, v));
-    assert_true(judge(ps_buf_text(&b), b.length));
-    ps_buf_dispose(&b);
+    char expected[200], *text = ps_json(v, NULL);
+    snprintf(expected, sizeof expected, "{\"list\":[{%s:null}]}", strings[i].written);
+    assert_string_equal(text, expected);
+    assert_true(judge(text, strlen(text)));
+    ps_free(text);
     ps_value_free(v);
   }
-  ps_value *good = ps_params("a[b][]", "Z\xc3\xbcrich", NULL);
-  ps_buf b = PS_BUF_INIT;
-  assert_true(ps_json_write(&b, good));
-  ps_buf_dispose(&b);
-  ps_value_free(good);
 }
 
 int main(void) {
@@ -657,7 +649,7 @@ int main(void) {
     cmocka_unit_test(errors_never_quote_the_text),
     cmocka_unit_test(a_length_beyond_all_is_refused),
     cmocka_unit_test(every_character_is_written_as_json),
-    cmocka_unit_test(bytes_that_are_not_utf8_are_replaced_and_told),
+    cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,8 +74,14 @@ static const row rows[] = {
 };
 
 static ps_attempt attempt_of(const row *r, bool only_if_not_sent) {
-  return (ps_attempt){.number = 1, .max_retries = 2, .status = r->status, .should_retry = r->should_retry,
-                      .failure = r->failure, .outcome = r->outcome, .only_if_not_sent = only_if_not_sent, .left_ms = -1};
+  return (ps_attempt){.number = 1,
+                      .max_retries = 2,
+                      .status = r->status,
+                      .should_retry = r->should_retry,
+                      .failure = r->failure,
+                      .outcome = r->outcome,
+                      .only_if_not_sent = only_if_not_sent,
+                      .left_ms = -1};
 }
 
 static void every_row_of_the_table_holds(void **state) {
@@ -133,14 +139,34 @@ static void retry_after_is_seconds_or_a_date(void **state) {
     const char *value;
     int64_t seconds;
   } values[] = {
-    {"0", 0}, {"1", 1}, {"7", 7}, {"60", 60}, {"3600", 3600}, {"007", 7},
-    {"99999999999999999999999", INT64_MAX}, {"-1", 0}, {"-99999999999999999999999", 0},
-    {"", 0}, {"soon", 0}, {"1.5", 0}, {"7s", 0}, {"0x10", 0}, {"1e3", 0}, {"-", 0},
-    {"Tue, 14 Nov 2023 22:13:50 GMT", 30},  /* 1700000000 is 22:13:20 */
-    {"Tue, 14 Nov 2023 22:13:21 GMT", 1}, {"Tue, 14 Nov 2023 22:13:20 GMT", 0}, {"Tue, 14 Nov 2023 22:13:19 GMT", 0},
-    {"Thu, 29 Feb 2024 00:00:00 GMT", 9164800}, {"Sun, 06 Nov 1994 08:49:37 GMT", 0},
-    {"Fri, 31 Dec 9999 23:59:59 GMT", 251702300799}, {"Tue, 14 Nov 2023", 0}, {"Tue, 14 Foo 2023 22:13:50 GMT", 0},
-    {"Tue, 14 N 2023 22:13:50 GMT", 0}, {"Tue, 14 ovD 2023 22:13:50 GMT", 0}, {"Tue, xx Nov 2023 22:13:50 GMT", 0},
+    {"0", 0},
+    {"1", 1},
+    {"7", 7},
+    {"60", 60},
+    {"3600", 3600},
+    {"007", 7},
+    {"99999999999999999999999", INT64_MAX},
+    {"-1", 0},
+    {"-99999999999999999999999", 0},
+    {"", 0},
+    {"soon", 0},
+    {"1.5", 0},
+    {"7s", 0},
+    {"0x10", 0},
+    {"1e3", 0},
+    {"-", 0},
+    {"Tue, 14 Nov 2023 22:13:50 GMT", 30}, /* 1700000000 is 22:13:20 */
+    {"Tue, 14 Nov 2023 22:13:21 GMT", 1},
+    {"Tue, 14 Nov 2023 22:13:20 GMT", 0},
+    {"Tue, 14 Nov 2023 22:13:19 GMT", 0},
+    {"Thu, 29 Feb 2024 00:00:00 GMT", 9164800},
+    {"Sun, 06 Nov 1994 08:49:37 GMT", 0},
+    {"Fri, 31 Dec 9999 23:59:59 GMT", 251702300799},
+    {"Tue, 14 Nov 2023", 0},
+    {"Tue, 14 Foo 2023 22:13:50 GMT", 0},
+    {"Tue, 14 N 2023 22:13:50 GMT", 0},
+    {"Tue, 14 ovD 2023 22:13:50 GMT", 0},
+    {"Tue, xx Nov 2023 22:13:50 GMT", 0},
   };
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     int64_t got = ps_retry_after(values[i].value, 1700000000);
@@ -153,9 +179,17 @@ static void retry_after_is_honoured_up_to_a_minute(void **state) {
   static const struct {
     const char *value;
     int64_t wait; /* of the first retry at its shortest, 500 ms */
-  } values[] = {{"0", 500},      {"1", 1000},   {"59", 59000}, {"60", 60000}, {"61", 60000}, {"86400", 60000},
-                {"99999999999999999999999", 60000}, {"-5", 500}, {"soon", 500},
-                {"Tue, 14 Nov 2023 22:13:50 GMT", 30000}, {"Wed, 15 Nov 2023 22:13:50 GMT", 60000},
+  } values[] = {{"0", 500},
+                {"1", 1000},
+                {"59", 59000},
+                {"60", 60000},
+                {"61", 60000},
+                {"86400", 60000},
+                {"99999999999999999999999", 60000},
+                {"-5", 500},
+                {"soon", 500},
+                {"Tue, 14 Nov 2023 22:13:50 GMT", 30000},
+                {"Wed, 15 Nov 2023 22:13:50 GMT", 60000},
                 {"Mon, 13 Nov 2023 22:13:50 GMT", 500}};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     ps_attempt a = busy(1);
@@ -172,8 +206,8 @@ static void no_wait_reaches_the_deadline(void **state) {
   static const struct {
     const char *retry_after;
     int64_t left, wait;
-  } values[] = {{NULL, 0, -1},    {NULL, 499, -1},    {NULL, 500, -1},     {NULL, 501, 500},      {NULL, -1, 500},
-                {"7", 7000, -1},  {"7", 7001, 7000},  {"7", 100, -1},      {"86400", 60001, 60000}, {"86400", 60000, -1}};
+  } values[] = {{NULL, 0, -1},   {NULL, 499, -1},   {NULL, 500, -1}, {NULL, 501, 500},        {NULL, -1, 500},
+                {"7", 7000, -1}, {"7", 7001, 7000}, {"7", 100, -1},  {"86400", 60001, 60000}, {"86400", 60000, -1}};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     ps_attempt a = busy(1);
     a.retry_after = values[i].retry_after;

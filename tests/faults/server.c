@@ -19,8 +19,6 @@
 
 enum { MOST_ARGUMENTS = 12 };
 
-extern char **environ;
-
 struct server {
   pid_t pid;
   int input; /* closing it ends the server */
@@ -39,7 +37,8 @@ server *server_start(const char *script, const char *const *arguments) {
                                     (char *)(uintptr_t)script};
   int input[2], output[2];
   if (!argv[0]) argv[0] = (char *)(uintptr_t) "/usr/bin/python3";
-  for (size_t i = 0; arguments && arguments[i] && i < MOST_ARGUMENTS; i++) argv[3 + i] = (char *)(uintptr_t)arguments[i];
+  for (size_t i = 0; arguments && arguments[i] && i < MOST_ARGUMENTS; i++)
+    argv[3 + i] = (char *)(uintptr_t)arguments[i];
   assert_non_null(s);
   assert_int_equal(pipe2(input, O_CLOEXEC), 0);
   assert_int_equal(pipe2(output, O_CLOEXEC), 0);

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#define PAGE(first, more) \
-  "{\"body\":{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":" more ",\"data\":[{\"id\":\"" first "1\"},{\"id\":\"" \
-  first "2\"}]}"
+#define PAGE(first, more)                                                                                              \
+  "{\"body\":{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":" more ",\"data\":[{\"id\":\"" first            \
+  "1\"},{\"id\":\"" first "2\"}]}"
 
 static server *it;
 
@@ -32,7 +32,8 @@ static int stop(void **state) {
 /* False: it failed, for want of memory and nothing else. */
 static bool is_good(const ps_result *r, bool failing) {
   if (ps_result_ok(r)) return true;
-  if (!failing || ps_error_kind(r) != PS_ERROR_MEMORY) fail_msg("%s: %s", ps_error_kind_name(ps_error_kind(r)), ps_error_message(r));
+  if (!failing || ps_error_kind(r) != PS_ERROR_MEMORY)
+    fail_msg("%s: %s", ps_error_kind_name(ps_error_kind(r)), ps_error_message(r));
   return false;
 }
 

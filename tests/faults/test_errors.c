@@ -55,10 +55,12 @@ static const struct {
   ps_error kind;
   int attempts;
 } statuses[] = {
-  {"\"status\":400,\"body\":{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"m\"}}", PS_ERROR_INVALID_REQUEST, 1},
+  {"\"status\":400,\"body\":{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"m\"}}",
+   PS_ERROR_INVALID_REQUEST, 1},
   {"\"status\":400,\"body\":{\"error\":{\"type\":\"idempotency_error\",\"message\":\"m\"}}", PS_ERROR_IDEMPOTENCY, 1},
   {"\"status\":400,\"body\":{\"error\":{\"code\":\"rate_limit\",\"message\":\"m\"}}", PS_ERROR_RATE_LIMIT, 1},
-  {"\"status\":401,\"body\":{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"m\"}}", PS_ERROR_AUTHENTICATION, 1},
+  {"\"status\":401,\"body\":{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"m\"}}",
+   PS_ERROR_AUTHENTICATION, 1},
   {"\"status\":402,\"body\":{\"error\":{\"type\":\"card_error\",\"message\":\"m\"}}", PS_ERROR_CARD, 1},
   {"\"status\":403,\"body\":{\"error\":{\"message\":\"m\"}}", PS_ERROR_PERMISSION, 1},
   {"\"status\":404,\"body\":{\"error\":{\"message\":\"m\"}}", PS_ERROR_INVALID_REQUEST, 1},
@@ -87,10 +89,11 @@ static void each_status_is_an_error_of_its_kind(void **state) {
 
 static void a_decline_keeps_its_fields(void **state) {
   (void)state;
-  server_script(it, "[{\"status\":402,\"body\":{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\","
-                    "\"decline_code\":\"insufficient_funds\",\"advice_code\":\"try_again_later\",\"charge\":\"ch_1\","
-                    "\"message\":\"Your card has insufficient funds.\",\"param\":\"source\",\"network_decline_code\":\"51\","
-                    "\"doc_url\":\"https://stripe.com/docs\",\"payment_intent\":{\"id\":\"pi_1\"},\"new_field\":[1]}}}]");
+  server_script(
+    it, "[{\"status\":402,\"body\":{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\","
+        "\"decline_code\":\"insufficient_funds\",\"advice_code\":\"try_again_later\",\"charge\":\"ch_1\","
+        "\"message\":\"Your card has insufficient funds.\",\"param\":\"source\",\"network_decline_code\":\"51\","
+        "\"doc_url\":\"https://stripe.com/docs\",\"payment_intent\":{\"id\":\"pi_1\"},\"new_field\":[1]}}}]");
   ps_result *r = post(client, NULL);
   assert_error(r, PS_ERROR_CARD, PS_OUTCOME_REJECTED, 1);
   assert_string_equal(ps_error_message(r), "Your card has insufficient funds.");
@@ -144,7 +147,9 @@ static void html_is_a_protocol_error(void **state) {
 
 static void html_of_a_gateway_is_tried_again(void **state) {
   (void)state;
-  server_script(it, "[{\"status\":502,\"headers\":{\"Content-Type\":\"text/html\"},\"body\":\"<html>\"},{\"body\":{\"id\":\"a\"}}]");
+  server_script(
+    it,
+    "[{\"status\":502,\"headers\":{\"Content-Type\":\"text/html\"},\"body\":\"<html>\"},{\"body\":{\"id\":\"a\"}}]");
   ps_result *r = get(client, NULL);
   assert_true(ps_result_ok(r));
   assert_int_equal(ps_result_attempts(r), 2);

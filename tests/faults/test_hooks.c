@@ -97,9 +97,12 @@ static int end(void **state) {
 
 static void hooks_follow_the_call(void **state) {
   (void)state;
-  server_script(it, "[{\"status\":500,\"body\":{}},{\"reset\":\"after\"},{\"headers\":{\"Stripe-Notice\":\"Mind the gap\"}}]");
+  server_script(
+    it, "[{\"status\":500,\"body\":{}},{\"reset\":\"after\"},{\"headers\":{\"Stripe-Notice\":\"Mind the gap\"}}]");
   ps_result_free(post(client, NULL));
-  assert_string_equal(order, "qQpPR" "qQpPR" "qQpPN");
+  assert_string_equal(order, "qQpPR"
+                             "qQpPR"
+                             "qQpPN");
   assert_int_equal(last.kind, PS_EVENT_NOTICE);
   assert_int_equal(last.level, PS_LOG_WARN);
   assert_int_equal(last.attempt, 3);
@@ -125,7 +128,9 @@ static void a_hook_may_make_calls(void **state) {
   ps_result *r = post(client, NULL);
   assert_true(ps_result_ok(r));
   ps_result_free(r);
-  assert_string_equal(order, "q" "qQpP" "QpP");
+  assert_string_equal(order, "q"
+                             "qQpP"
+                             "QpP");
   assert_int_equal(server_requests(it), 2);
 }
 
@@ -152,7 +157,8 @@ static void call_all_ways(ps_client *c, const ps_call_options *options) {
 }
 
 static void tell_cursor(const ps_call_options *options) {
-  server_script(it, "[{\"body\":{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":true,\"data\":[{\"id\":\"a\"}]}}]");
+  server_script(
+    it, "[{\"body\":{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":true,\"data\":[{\"id\":\"a\"}]}}]");
   ps_iter *charges = ps_iter_new(client, PS_CHARGES_LIST, NULL, NULL, options);
   ps_iter_next(charges);
   char *cursor = ps_iter_cursor(charges);
@@ -165,7 +171,8 @@ static void tell_cursor(const ps_call_options *options) {
 static void nothing_told_holds_a_secret(void **state) {
   static const char *const scripts[] = {
     "[]",
-    "[{\"status\":401,\"repeat\":true,\"body\":{\"error\":{\"message\":\"Invalid API Key provided: " CALL_KEY " or " TEST_KEY "\"}}}]",
+    "[{\"status\":401,\"repeat\":true,\"body\":{\"error\":{\"message\":\"Invalid API Key provided: " CALL_KEY
+    " or " TEST_KEY "\"}}}]",
     "[{\"repeat\":true,\"headers\":{\"Content-Type\":\"text/html\"},\"body\":\"<html>" CALL_KEY " " TEST_KEY "\"}]",
     "[{\"repeat\":true,\"headers\":{\"Stripe-Notice\":\"" CALL_KEY " " TEST_KEY "\"}}]",
     "[{\"reset\":\"after\",\"repeat\":true}]",

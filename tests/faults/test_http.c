@@ -195,14 +195,10 @@ static void a_handle_serves_many_methods(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    TEST(a_known_length_is_announced),
-    TEST(what_is_given_is_what_is_sent),
-    TEST(an_unknown_length_goes_out_in_chunks),
-    TEST(no_more_is_sent_than_was_announced),
-    TEST(a_source_that_ends_early_fails),
-    TEST(a_source_that_fails_fails),
-    TEST(an_upload_may_be_slow_while_it_moves),
-    TEST(a_wake_before_a_wait_ends_it),
+    TEST(a_known_length_is_announced),          TEST(what_is_given_is_what_is_sent),
+    TEST(an_unknown_length_goes_out_in_chunks), TEST(no_more_is_sent_than_was_announced),
+    TEST(a_source_that_ends_early_fails),       TEST(a_source_that_fails_fails),
+    TEST(an_upload_may_be_slow_while_it_moves), TEST(a_wake_before_a_wait_ends_it),
     TEST(a_handle_serves_many_methods),
   };
   return cmocka_run_group_tests(tests, start, stop);

@@ -141,7 +141,8 @@ static void an_empty_response_is_a_lost_connection(void **state) {
 
 static void an_iterator_never_asks_ahead_of_a_transport(void **state) {
   (void)state;
-  seen.answer = "{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":true,\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}]}";
+  seen.answer =
+    "{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":true,\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}]}";
   ps_iter *charges = ps_iter_new(client, PS_CHARGES_LIST, NULL, NULL, NULL);
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "a");
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "b");

@@ -1,4 +1,5 @@
-"""What `make install` leaves is what strangers build against: hosts, symbols, the header alone, the Lua side.
+"""What `make install` and `make dist` leave is what strangers build against: hosts, symbols, the header alone, the Lua
+side, the rock.
 
 The tree is installed into a scratch folder and moved before use, so that nothing in it may hold a path."""
 
@@ -13,6 +14,7 @@ from pathlib import Path
 SOURCE = Path(os.environ["PS_SOURCE_DIR"])
 BUILD = Path(os.environ["PS_BUILD_DIR"])
 HERE = SOURCE / "tests/install"
+PATH = os.environ["PATH"]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 VERSION = re.search(r'#define PS_VERSION "(.*)"', (SOURCE / "core/pinstripe.h").read_text()).group(1)
 SAID = f"{VERSION} connection not_sent\n"
@@ -116,6 +118,12 @@ class Symbols(Installed):
         names = symbols(self.lib / "libpinstripe.a", "-g")
         self.assertEqual([n for n in names if not n.startswith("ps_") and not n.endswith((".o", ".o:"))], [])
 
+    def test_lua_libraries_export_their_header(self) -> None:
+        libraries = list(self.lib.glob("libpinstripe-lua*.so"))
+        self.assertTrue(libraries)
+        for library in libraries:
+            self.assertEqual(symbols(library, "-D"), {"luaopen_pinstripe_core", "ps_lua_push_client"}, library)
+
     def test_lua_modules_export_their_opener(self) -> None:
         modules = list((self.prefix / "lib/lua").rglob("*.so"))
         self.assertTrue(modules)
@@ -126,6 +134,25 @@ class Symbols(Installed):
 
 
 class Lua(Installed):
+    def test_a_host_lends_its_client(self) -> None:
+        package = "pinstripe-lua5.4"
+        if not (self.pc_dir() / f"{package}.pc").exists():
+            self.skipTest("no headers of Lua 5.4 here")
+        program = self.compile("lua_host", SOURCE / "examples/c/lua_host.c", self.flags(package))
+        script = self.scratch / "script.lua"
+        script.write_text("local _, e = stripe.customers:create({}, { max_retries = 0 }) print(e.kind, e.outcome)")
+        share = self.prefix / "share/lua/5.4"
+        said = run(
+            program,
+            script,
+            LD_LIBRARY_PATH=self.lib,
+            LUA_PATH=f"{share}/?.lua;{share}/?/init.lua",
+            LUA_CPATH="/nowhere/?.so",
+            STRIPE_API_KEY="sk_test_123",
+            PINSTRIPE_API_BASE="http://127.0.0.1:1",
+        )
+        self.assertEqual(said, "connection\tnot_sent\n1 requests were made\n")
+
     def test_every_lua_loads_the_installed_package(self) -> None:
         for folder in sorted((self.prefix / "lib/lua").iterdir()):
             lua = f"lua{folder.name}"
@@ -140,6 +167,38 @@ class Lua(Installed):
                 LUA_CPATH=f"{folder}/?.so",
             )
             self.assertEqual(said, VERSION, lua)
+
+
+class Archive(unittest.TestCase):
+    """`make dist` carries what is generated; from there the rock builds with a Python that only fails."""
+
+    def setUp(self) -> None:
+        inside = subprocess.run(["git", "-C", SOURCE, "rev-parse"], stderr=subprocess.DEVNULL, check=False)
+        if inside.returncode or not shutil.which("luarocks"):
+            self.skipTest("needs luarocks and a git checkout")
+        folder = tempfile.TemporaryDirectory(prefix="pinstripe-dist-")
+        self.addCleanup(folder.cleanup)
+        self.scratch = Path(folder.name)
+
+    def make_archive(self) -> Path:
+        run(SOURCE / "tests/tools/dist", BUILD, "pinstripe-test")
+        return BUILD / "dist/pinstripe-test.tar.gz"
+
+    def test_the_same_tree_gives_the_same_bytes(self) -> None:
+        self.assertEqual(self.make_archive().read_bytes(), self.make_archive().read_bytes())
+
+    def test_the_rock_builds_without_python(self) -> None:
+        run("tar", "-xzf", self.make_archive(), "-C", self.scratch)
+        python = self.scratch / "bin/python3"
+        python.parent.mkdir()
+        python.write_text("#!/bin/sh\nexit 1\n")
+        python.chmod(0o755)
+        tree, top = self.scratch / "tree", self.scratch / "pinstripe-test"
+        run("sh", "-c", f"cd {top} && luarocks --lua-version 5.4 --tree {tree} make", PATH=f"{python.parent}:{PATH}")
+        load = "io.write(require('pinstripe').version)"
+        share = tree / "share/lua/5.4"
+        environment = {"LUA_PATH": f"{share}/?.lua;{share}/?/init.lua", "LUA_CPATH": f"{tree}/lib/lua/5.4/?.so"}
+        self.assertEqual(run("lua5.4", "-e", load, **environment), VERSION)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ describe("an error of the API", function()
   local stripe = support.client(function()
     return reply(402, { error = { type = "card_error", code = "card_declined", decline_code = "insufficient_funds",
       advice_code = "try_again_later", message = "Your card was declined.", param = "number", charge = "ch_1",
-      payment_intent = { id = "pi_1", charges = { object = "list", has_more = false, data = pinstripe.array(), url = "/x" } },
+      payment_intent = { id = "pi_1", charges = support.page({}, false) },
       network_decline_code = pinstripe.null, status = "not ours", kind = "not ours", brand_new = { 1, 2 },
     } }, { ["Request-Id"] = "req_1", ["X-A"] = "b" })
   end)
@@ -108,7 +108,8 @@ describe("an error of the library", function()
     local stripe = support.client({}, { strict = true })
     local _, err = stripe.customers:create{ emial = "x" }
     assert.are.equal("usage", err.kind)
-    assert.is_truthy(err.message:find("params.emial is not a parameter of customers.create; the nearest is email", 1, true))
+    assert.is_truthy(err.message:find("params.emial is not a parameter of customers.create; the nearest is email", 1,
+      true))
   end)
 end)
 

@@ -139,7 +139,9 @@ describe("each", function()
     it("is closed by a for that breaks", function()
       local stripe = support.client(charges(25))
       local it, state, control, closing = stripe.charges:each()
-      for _ in it, state, control, closing do break end
+      for charge in it, state, control, closing do
+        if charge then break end
+      end
       assert.are.equal("pinstripe.iterator (closed)", tostring(it))
     end)
   end
@@ -274,7 +276,8 @@ describe("a page", function()
   it("has methods, to be called with a colon", function()
     local stripe = support.client(charges(5))
     local first = stripe.charges:list()
-    assert.error_matches(function() first.each() end, "each is a method of a page: call it with a colon, as page:each%(%)")
+    assert.error_matches(function() first.each() end,
+      "each is a method of a page: call it with a colon, as page:each%(%)")
     assert.error_matches(function() first.fetch_next{} end, "fetch_next is a method of a page")
   end)
 end)
@@ -294,7 +297,7 @@ describe("a list inside a result", function()
 
   it("outlives the iterator that its object came from", function()
     local stripe, requests = support.client{
-      { object = "list", has_more = false, url = "/v1/invoices", data = pinstripe.array{ invoice "in_1", invoice "in_2" } },
+      { object = "list", has_more = false, url = "/v1/invoices", data = { invoice "in_1", invoice "in_2" } },
       page({ "il_3" }, false), page({ "il_3" }, false) }
     local invoices = {}
     local it = stripe.invoices:each({}, { stripe_account = "acct_1" })
@@ -397,7 +400,7 @@ describe("fields", function()
 
   it("of events name the event's own data", function()
     local event = { id = "evt_1", type = "x", data = { object = { id = "ch_1", amount = 5 } } }
-    local stripe = support.client{ { object = "list", has_more = false, data = pinstripe.array{ event }, url = "/v1/events" } }
+    local stripe = support.client{ { object = "list", has_more = false, data = { event }, url = "/v1/events" } }
     assert.are.same({ { type = "x", data = { object = { id = "ch_1" } } } },
       setmetatable(stripe.events:list({}, { fields = { "type", "data.object.id" } }).data, nil))
   end)

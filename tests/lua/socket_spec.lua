@@ -142,8 +142,8 @@ describe("over a socket", function()
     server.stop()
     failure({ { size = 5000 } }, { max_body = 1000 }, "too_large", "unknown")
     server.stop()
-    local err = failure({ { status = 402, body = { error = { type = "card_error", code = "card_declined", message = "no" } } } },
-      nil, "card", "rejected")
+    local body = { error = { type = "card_error", code = "card_declined", message = "no" } }
+    local err = failure({ { status = 402, body = body } }, nil, "card", "rejected")
     assert.are.equal("card: no (status 402, code card_declined, request req_1)", tostring(err))
     local stripe = pinstripe.client(support.KEY, { api_base = "http://127.0.0.1:1" })
     local _, refused = stripe.charges:create({}, { max_retries = 0 })
@@ -160,8 +160,8 @@ describe("over a socket", function()
         io.stdout:write "begun\n" io.stdout:flush()
         pinstripe.client("sk_test_1", { api_base = %q%s }).balance:retrieve()]], server.base, options)
       local before = os.time()
-      local pipe = io.popen(string.format([=[timeout -s INT 1 %s -e '%s' 2>&1]=], os.getenv "PS_LUA" or "lua",
-        script:gsub("'", "'\\''")))
+      local pipe = io.popen(string.format([=[timeout --foreground -s INT 1 %s -e '%s' 2>&1]=],
+        os.getenv "PS_LUA" or "lua", (script:gsub("'", "'\\''"))))
       local output = pipe:read "*a"
       pipe:close()
       assert.is_truthy(output:find("begun", 1, true), output)

@@ -54,7 +54,8 @@ describe("a transport", function()
   end)
 
   it("answers with status, headers and body", function()
-    local stripe = support.client{ { status = 201, headers = { ["X-A"] = 5, ["X-B"] = { "1", 2 } }, body = '{"a":"\\u0000"}' },
+    local stripe = support.client{
+      { status = 201, headers = { ["X-A"] = 5, ["X-B"] = { "1", 2 } }, body = '{"a":"\\u0000"}' },
       { status = 200, body = "{}" }, { status = 200.0, headers = {}, body = "[]" } }
     local object, response = stripe.balance:retrieve()
     assert.are.equal("\0", object.a)
@@ -81,10 +82,10 @@ describe("a transport", function()
   }
   for _, case in ipairs(wrong) do
     it("must not return " .. case[1], function()
-      local stripe = support.client(function() return (table.unpack or unpack)(case[2], 1, 3) end) -- luacheck: ignore
+      local stripe = support.client(function() return case[2][1], case[2][2], case[2][3] end)
       assert.error_matches(function() stripe.balance:retrieve() end,
-        "the transport's send must return {status = 200, headers = {name = value}, body = \"...\"}, or nil, a reason, and "
-        .. "\"not_sent\" if nothing was sent: " .. case[3], 1, true)
+        "the transport's send must return {status = 200, headers = {name = value}, body = \"...\"}, or nil, a reason, "
+        .. "and \"not_sent\" if nothing was sent: " .. case[3], 1, true)
     end)
   end
 
@@ -200,7 +201,8 @@ describe("an upload", function()
 end)
 
 describe("coroutines", function()
-  -- A scheduler of ten lines: a transport that parks its coroutine with the request, and a loop that answers the oldest.
+  -- A scheduler of ten lines: a transport that parks its coroutine with the request, and a loop that answers the oldest
+  -- one first.
   local function run_all(tasks, answer)
     local parked = {}
     local function resume(co, ...)
@@ -243,8 +245,8 @@ describe("coroutines", function()
       return reply(200, { id = name })
     end)
     assert.are.same({ "cus_a", "cus_b", "cus_c", "customer=cus_a", "customer=cus_c", "cus_b", "customer=cus_b" }, order)
-    assert.are.same({ "customer=cus_a", "customer=cus_c", "customer=cus_b", cus_a = "cus_a after 1", cus_b = "cus_b after 2",
-      cus_c = "cus_c after 1" }, found)
+    assert.are.same({ "customer=cus_a", "customer=cus_c", "customer=cus_b",
+      cus_a = "cus_a after 1", cus_b = "cus_b after 2", cus_c = "cus_c after 1" }, found)
   end)
 
   local function pages(request)

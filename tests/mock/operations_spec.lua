@@ -1,7 +1,7 @@
 -- Every operation of the table is called, by its name, and three times judged:
 --
 --   by the official mock      with its required params: it must be accepted. The mock validates routes and params
---   by an echo of the wire    with every param that it has: method, path, headers and body are decoded again and compared
+--   by an echo of the wire    with every param that it has: method, path, headers and body are read back and compared
 --   by a transport            which base it goes to
 --
 -- What is expected is read from the description, not from the table that the library was built with.
@@ -16,7 +16,7 @@ local BASES = {
   meter_events = "https://meter-events.stripe.com",
 }
 
--- What the mock's description of the API does not have: v2, what was removed or is in preview, and what is newer than it.
+-- What the mock's description of the API lacks: v2, what was removed or is in preview, and what is newer than it.
 local KNOWN_OF_MOCK = 539
 local OUTSIDE = {
   ["apps.installs"] = true, ["oauth"] = true, ["product_catalog.trial_offers"] = true, ["tax.locations"] = true,
@@ -50,13 +50,14 @@ end
 -- ---- Params by rule
 
 local PLAIN = {
-  string = "a text", int = 7, number = 1.5, bool = true, timestamp = 1700000000, decimal = "1.5", int64 = "7", any = "any",
+  string = "a text", any = "any", bool = true,
+  int = 7, number = 1.5, timestamp = 1700000000, decimal = "1.5", int64 = "7",
   file = { content = "bytes", filename = "a.txt", type = "text/plain" },
 }
 
 local value
 
--- The fields that `wanted` accepts. A map that must be there but would be empty, and so not be sent, gets its first one.
+-- The fields that `wanted` accepts. A map that must be there but would be empty, and so not sent, gets its first one.
 local function fields_of(type, wanted)
   local map = {}
   for _, field in ipairs(type.fields) do
