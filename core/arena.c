@@ -39,13 +39,29 @@ ps_arena *ps_arena_new(size_t hint) {
   return a;
 }
 
-void ps_arena_free(ps_arena *a) {
-  block *b = a ? a->newest : NULL;
+static void free_blocks(block *b) {
   while (b) {
     block *older = b->older;
     free(b);
     b = older;
   }
+}
+
+void ps_arena_free(ps_arena *a) {
+  if (a) free_blocks(a->newest);
+}
+
+ps_arena *ps_arena_reset(ps_arena *a) {
+  ps_arena kept = *a, *moved = (ps_arena *)(kept.newest + 1);
+  free_blocks(kept.newest->older);
+  kept.newest->older = NULL;
+  kept.next = (char *)(moved + 1);
+  *moved = kept;
+  return moved;
+}
+
+size_t ps_arena_room(const ps_arena *a) {
+  return (size_t)(a->end - a->next);
 }
 
 bool ps_arena_reserve(ps_arena *a, size_t size) {

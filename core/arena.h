@@ -10,6 +10,9 @@ typedef struct ps_arena ps_arena;
 /* `hint`: bytes expected, so that the usual case takes one block. NULL: no memory. */
 ps_arena *ps_arena_new(size_t hint);
 void ps_arena_free(ps_arena *a); /* NULL: nothing */
+/* Empties the arena, to be filled anew: of its memory the newest block stays. Returns where the arena lies from now on. */
+ps_arena *ps_arena_reset(ps_arena *a);
+size_t ps_arena_room(const ps_arena *a); /* bytes left in the newest block */
 /* NULL: no memory. A size of 0 gives a unique pointer. */
 void *ps_arena_alloc(ps_arena *a, size_t size);
 /* Makes one block have room for about `size` bytes more; false: no memory, and nothing has changed. */

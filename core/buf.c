@@ -53,11 +53,12 @@ void ps_buf_format(ps_buf *b, const char *format, ...) {
   va_list arguments, again;
   va_start(arguments, format);
   va_copy(again, arguments);
-  int length = vsnprintf(NULL, 0, format, arguments);
+  int length = ps_buf_reserve(b, LEAST) ? vsnprintf(b->data + b->length, b->capacity - b->length, format, arguments) : -1;
+  bool fits = length >= 0 && (size_t)length < b->capacity - b->length;
   if (length < 0) {
     b->failed = true;
-  } else if (ps_buf_reserve(b, (size_t)length)) {
-    vsnprintf(b->data + b->length, (size_t)length + 1, format, again);
+  } else if (fits || ps_buf_reserve(b, (size_t)length)) {
+    if (!fits) vsnprintf(b->data + b->length, (size_t)length + 1, format, again);
     b->length += (size_t)length;
   }
   va_end(again);

@@ -1,6 +1,6 @@
 /* See client.h for the pool. The blocking driver carries out what the machine asks for:
  *
- *   step ──▶ SEND  a handle from the pool carries it; whole again, the handle goes back, after an error it is freed
+ *   step ──▶ SEND  a handle from the pool carries it; then the handle goes back, or after an error is freed
  *        ──▶ WAIT  in the same handle's poll, so that a cancel from another thread ends either at once
  *
  * What is under way stays in the `driver` attached to the exchange, so that ps_exchange_run can stop and go on. Hooks
@@ -62,7 +62,7 @@ typedef struct option {
 typedef struct option_set {
   const char *begin; /* what a struct of them must start from */
   size_t size;
-  option rows[40]; /* ended by a NULL name */
+  const option *rows; /* ended by one without a name */
 } option_set;
 
 #define ROW(kind, name) {#name, kind, offsetof(OPTIONS, name)},
@@ -74,25 +74,26 @@ typedef struct option_set {
 #define PS_OPTION_EVENTS(name, meaning)
 #define PS_OPTION_POINTER(type, name, meaning)
 
-static const option_set client_options = {"PS_CLIENT_OPTIONS_INIT",
-                                          sizeof(ps_client_options),
-                                          {
+static const option client_rows[] = {
 #define OPTIONS ps_client_options
 #define PS_CLIENT_OPTIONS
 #include "options.def"
 #undef PS_CLIENT_OPTIONS
 #undef OPTIONS
-                                          }};
+  {NULL, STRING, 0},
+};
 
-static const option_set call_options = {"PS_CALL_OPTIONS_INIT",
-                                        sizeof(ps_call_options),
-                                        {
+static const option call_rows[] = {
 #define OPTIONS ps_call_options
 #define PS_CALL_OPTIONS
 #include "options.def"
 #undef PS_CALL_OPTIONS
 #undef OPTIONS
-                                        }};
+  {NULL, STRING, 0},
+};
+
+static const option_set client_options = {"PS_CLIENT_OPTIONS_INIT", sizeof(ps_client_options), client_rows};
+static const option_set call_options = {"PS_CALL_OPTIONS_INIT", sizeof(ps_call_options), call_rows};
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
@@ -337,6 +338,7 @@ static void configure_settings(ps_client *c, const ps_client_options *o) {
   s->bases[PS_BASE_METER_EVENTS] = copy_base(c, "meter_events", o->meter_events_base);
   s->headers = c->headers = copy_map(c, "headers", o->headers);
   s->app_info = c->app_info = copy_map(c, "app_info", o->app_info);
+  ps_settings_describe(s, c->arena, &c->fault);
   s->strict = o->strict == 1;
   s->max_retries = o->max_retries >= 0 ? o->max_retries : 2;
   s->max_body = o->max_body >= 0 ? o->max_body : (int64_t)256 << 20;
@@ -407,13 +409,10 @@ static void hold(ps_client *client) {
 }
 
 void ps_client_host(ps_client *client, ps_exchange_host *host) {
-  *host = (ps_exchange_host){.client = client,
-                             .hold = hold,
-                             .release = ps_client_free,
-                             .clock = client->clock,
-                             .defaults = &client->settings,
-                             .fault = &client->fault};
-  if (client->interval_ms > 0) host->pace = pace;
+  *host = (ps_exchange_host){.client = client, .hold = hold, .release = ps_client_free, .clock = client->clock};
+  host->pace = client->interval_ms > 0 ? pace : NULL;
+  host->defaults = &client->settings;
+  host->fault = &client->fault;
 }
 
 /* ---- The blocking driver ---- */
@@ -542,7 +541,7 @@ static int64_t end_of(int64_t max_ms) {
   return max_ms < 0 || max_ms > INT64_MAX / 2 ? INT64_MAX : now_ms() + max_ms;
 }
 
-/* Carries out what the last step asked for. False: it was not done by `end`. Without memory for a driver nothing is sent. */
+/* Carries out what the last step asked for. False: not done by `end`. Without memory for a driver nothing is sent. */
 static bool carry(ps_exchange *x, int64_t end) {
   driver *d = ps_exchange_attached(x);
   if (!d) d = driver_new(x);

@@ -49,12 +49,13 @@ static bool is_word(char c) {
 static size_t secret_prefix(const char *s, bool inside) {
   static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "whsec_"};
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+    if (*s != *prefixes[i]) continue;
     size_t length = strlen(prefixes[i]);
     if (strncmp(s, prefixes[i], length) != 0) continue;
     if (strncmp(s + length, "test_", 5) == 0 || strncmp(s + length, "live_", 5) == 0) return length + 5;
     if (!inside || length > 3) return length;
   }
-  return strncmp(s, "_secret_", 8) == 0 ? 8 : 0; /* of a client secret, pi_1_secret_... */
+  return *s == '_' && strncmp(s, "_secret_", 8) == 0 ? 8 : 0; /* of a client secret, pi_1_secret_... */
 }
 
 /* Stars the secret behind the prefix of `prefix` bytes at `s`, but not what a server has starred; returns what follows. */

@@ -147,10 +147,8 @@ static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value
 
 /* The result for when there is no memory for one; NULL: none for this, either. */
 static ps_result *make_spare(void) {
-  ps_fault fault = {.kind = PS_ERROR_NONE};
-  ps_fault_memory(&fault);
-  ps_result *r = ps_result_from_fault(&fault);
-  return r == ps_result_no_memory() ? NULL : r;
+  ps_result *none = ps_result_no_memory(), *r = ps_result_from_fault(&none->fault);
+  return r == none ? NULL : r;
 }
 
 ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *target, const ps_value *params,
@@ -394,7 +392,9 @@ static ps_result *make_result(ps_exchange *x, const ps_fault *fault, ps_value *d
     ps_result_free(r);
     return NULL;
   }
-  r->body = ps_buf_take(&response->body, &r->body_length);
+  ps_buf_text(&response->body);
+  r->body = response->body;
+  response->body = PS_BUF_INIT;
   return r;
 }
 
@@ -436,8 +436,8 @@ static ps_step send_now(ps_exchange *x, int64_t left) {
   if (x->attempts > 0 && body && body->rewind && !body->rewind(body->context)) {
     return finish_early(x, PS_ERROR_USAGE, "the body could not be rewound to be sent again");
   }
-  clear_response(&x->response);
-  x->response.arena = ps_arena_new(1024);
+  if (x->attempts > 0) clear_response(&x->response);
+  if (!x->response.arena) x->response.arena = ps_arena_new(1024);
   if (!x->response.arena) return finish_early(x, PS_ERROR_MEMORY, "no memory");
   x->response.max_body = x->settings.max_body;
   http->timeout = x->settings.timeout;
@@ -550,6 +550,12 @@ ps_result *ps_exchange_result(ps_exchange *x) {
   ps_result *r = x->result ? x->result : ps_result_no_memory();
   if (x != &out_of_memory) x->result = NULL;
   return r;
+}
+
+void ps_exchange_reuse(ps_exchange *x, ps_result *r) {
+  if (!r || r == ps_result_no_memory()) return;
+  if (x->response.arena || x == &out_of_memory) ps_result_free(r);
+  else ps_result_recycle(r, &x->response.arena, &x->response.body);
 }
 
 /* ---- For drivers ---- */

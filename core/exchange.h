@@ -53,6 +53,9 @@ typedef struct ps_exchange_host {
 /* Copies what it needs. `fault`, if any, is what the exchange ends with at once. Never NULL: a static one for no memory. */
 ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *target, const ps_value *params,
                                 const ps_call_options *options, const ps_fault *fault);
+/* Frees `r` (NULL: nothing), whose memory the first response of a new exchange is read into: large blocks, asked of the system
+ * for each page of a list anew, would cost more than reading them. */
+void ps_exchange_reuse(ps_exchange *x, ps_result *r);
 /* What a driver keeps beside an exchange: freed through `dispose` before the exchange is. */
 void ps_exchange_attach(ps_exchange *x, void *driver, void (*dispose)(void *driver));
 void *ps_exchange_attached(const ps_exchange *x);

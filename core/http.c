@@ -1,12 +1,12 @@
 /* One request through libcurl. What this file adds to it:
  *
  *   certainty   PREREQ runs when the connection stands and nothing is sent yet. A failure before it is "not sent"; a
- *               second one within a SEND means that libcurl is about to send again by itself, which only the machine may
- *               decide: it is stopped there, and the outcome is unknown.
- *   honest time Clocks count the time spent in ps_http_perform, so that a request which nobody waits for does not age. Of
- *               a transfer, the attempt's clock starts anew whenever a byte moves.
- *   one trust   Where the system keeps its certificates by hash, only that directory is used: libcurl's other default, a
- *               bundle of all of them, costs 30 ms to read for each connection. */
+ *               second one within a SEND means that libcurl is about to send again by itself, which only the machine
+ *               may decide: it is stopped there, and the outcome is unknown.
+ *   honest time Clocks count the time spent in ps_http_perform, so that a request which nobody waits for does not
+ *               age. Of a transfer, the attempt's clock starts anew whenever a byte moves.
+ *   one trust   Where the system keeps its certificates by hash, only that directory is used: libcurl's other
+ *               default, a bundle of all of them, costs 30 ms to read for each connection. */
 #include "http.h"
 
 #include <ctype.h>
@@ -154,8 +154,8 @@ static bool equal(const char *a, const char *b) {
   return a && b && strcmp(a, b) == 0;
 }
 
-/* Trust in the order: the client's options; the variables that programs of OpenSSL read; the system's directory. Its bundle
- * holds the same certificates once more. */
+/* Trust in the order: the client's options; the variables that programs of OpenSSL read; the system's directory. Its
+ * bundle holds the same certificates once more. */
 static CURLcode set_trust(ps_http *h) {
   CURLcode code = CURLE_OK;
   const char *file = h->config->ca_file, *path = h->config->ca_path, *data = h->config->ca_data;
@@ -354,8 +354,8 @@ static CURLcode add_line(ps_http *h, const char *name, const char *value) {
 static CURLcode set_headers(ps_http *h) {
   const ps_http_request *request = h->request;
   curl_slist_free_all(h->headers);
-  h->headers = curl_slist_append(NULL, "Expect:");
-  CURLcode code = h->headers ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+  h->headers = request->body ? curl_slist_append(NULL, "Expect:") : NULL;
+  CURLcode code = h->headers || !request->body ? CURLE_OK : CURLE_OUT_OF_MEMORY;
   for (size_t i = 0; i < request->header_count && !code; i++)
     code = add_line(h, request->headers[i].name, request->headers[i].value);
   SET(CURLOPT_HTTPHEADER, h->headers);

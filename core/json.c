@@ -42,9 +42,9 @@ typedef struct parser {
   ps_value *replaced;  /* the value with this key so far: the last one wins, in the place of the first */
   const char *problem; /* why a callback stopped; NULL: no memory */
   size_t depth;
-  level open[PS_VALUE_DEPTH];
-  known_key known[KEYS];  /* by hash: objects of one kind share their keys */
   char *last, *cut, *end; /* yajl's memory: the last piece, what is left */
+  known_key known[KEYS];  /* by hash: objects of one kind share their keys */
+  level open[PS_VALUE_DEPTH]; /* the first `depth` are set */
 } parser;
 
 /* ---- yajl's memory */
@@ -317,12 +317,17 @@ ps_value *ps_json_parse(ps_arena *arena, char *text, size_t length, ps_fault *fa
   if (length == 0) return refuse(fault, "", 0, "the text is empty");
   if (length >= UINT32_MAX / 2) return refuse(fault, "", 0, "the text is longer than 2 GiB");
   size_t guess = 4 * length, pieces = 2 * length + YAJL_EXTRA;
-  parser *p = ps_arena_reserve(arena, guess < ARENA_MOST ? guess : ARENA_MOST) ? malloc(sizeof *p + pieces) : NULL;
+  if (guess > ARENA_MOST) guess = ARENA_MOST;
+  bool room = ps_arena_room(arena) > guess / 4 * 3 || ps_arena_reserve(arena, guess);
+  parser *p = room ? malloc(sizeof *p + pieces) : NULL;
   if (!p) {
     ps_fault_memory(fault);
     return NULL;
   }
-  *p = (parser){.arena = arena, .cut = (char *)(p + 1), .end = (char *)(p + 1) + pieces};
+  memset(p, 0, offsetof(parser, open));
+  p->arena = arena;
+  p->cut = (char *)(p + 1);
+  p->end = p->cut + pieces;
   replace_lone_surrogates(text, text + length);
   ps_value *root = parse(p, text, length, fault);
   free(p);

@@ -29,7 +29,7 @@ struct ps_iter {
   ps_call_options options;
   page_style style;
   bool backward;
-  ps_result *page, *error;
+  ps_result *page, *error, *used; /* used: the page before, for its memory */
   const ps_value **items; /* of the page, in the order that they are given */
   size_t count, taken, skip;
   char *place, *next;
@@ -121,8 +121,6 @@ static bool has_param(const ps_iter *it, const char *name) {
 /* Called once the params are there. */
 static void settle(ps_iter *it) {
   it->backward = it->style == STYLE_V1 && has_param(it, "ending_before") && !has_param(it, "starting_after");
-  if (it->fault.kind == PS_ERROR_NONE) it->fault = *ps_value_fault(it->params);
-  if (it->fault.kind == PS_ERROR_NONE) it->fault = *ps_value_fault(it->headers);
 }
 
 static void refuse_plain(ps_iter *it) {
@@ -286,6 +284,8 @@ ps_exchange *ps_iter_exchange(ps_iter *it) {
   place_params(it, params, place);
   it->pending = ps_exchange_create(&it->host, &target, params, &it->options, &it->fault);
   ps_value_free(params);
+  ps_exchange_reuse(it->pending, it->used);
+  it->used = NULL;
   return it->pending;
 }
 
@@ -319,7 +319,8 @@ bool ps_iter_feed(ps_iter *it) {
   } else if (!is_page(ps_data(r)) || !take_page(it, ps_data(r))) {
     it->error = refuse_page(r, is_page(ps_data(r)));
   } else {
-    ps_result_free(it->page);
+    ps_result_free(it->used);
+    it->used = it->page;
     it->page = r;
   }
   return !it->error;
@@ -346,6 +347,7 @@ void ps_iter_free(ps_iter *it) {
   if (!it || it == &out_of_memory) return;
   ps_iter_drop_pending(it);
   ps_result_free(it->page);
+  ps_result_free(it->used);
   ps_result_free(it->error);
   ps_value_free(it->params);
   ps_value_free(it->headers);

@@ -5,6 +5,7 @@
  *   params ──prepare (types)──▶ tree ──form, JSON or multipart──▶ body or query */
 #include "request.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +41,10 @@ bool ps_url_is_loopback(const char *url) {
   if (memchr(host, '@', strcspn(host, "/?#"))) return false;
   if (length == 9 && strncmp(host, "localhost", 9) == 0) return true;
   if (length == 5 && strncmp(host, "[::1]", 5) == 0) return true;
-  unsigned a, b, c;
-  int used = 0;
-  if (sscanf(host, "127.%3u.%3u.%3u%n", &a, &b, &c, &used) != 3) return false;
-  return (size_t)used == length && a < 256 && b < 256 && c < 256;
+  char address[INET_ADDRSTRLEN] = "";
+  unsigned char bytes[4];
+  if (length < sizeof address) memcpy(address, host, length);
+  return inet_pton(AF_INET, address, bytes) == 1 && bytes[0] == 127;
 }
 
 bool ps_uuid(char out[37]) {
@@ -292,10 +293,14 @@ static bool has_control(const char *s) {
   return false;
 }
 
-/* Adds a header, or replaces the one of that name. */
+static void refuse_header(header_list *h, const char *name) {
+  ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s holds a character that headers cannot", name);
+}
+
+/* Adds a header, or replaces the one of that name, which is a token. */
 static void set_header(header_list *h, const char *name, const char *value) {
-  if (!is_token(name) || has_control(value)) {
-    ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s holds a character that headers cannot", name);
+  if (has_control(value)) {
+    refuse_header(h, name);
     return;
   }
   size_t at = 0;
@@ -329,6 +334,8 @@ static void set_callers_headers(header_list *h, const ps_value *map) {
       ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s must be a string without a NUL", v->key);
     } else if (ps_header_is(v->key, "Authorization")) {
       ps_fault_set(h->fault, PS_ERROR_USAGE, "the header Authorization is made from the option api_key");
+    } else if (!is_token(v->key)) {
+      refuse_header(h, v->key);
     } else {
       set_header(h, v->key, v->as.text);
     }
@@ -337,16 +344,21 @@ static void set_callers_headers(header_list *h, const ps_value *map) {
 
 static void set_user_agent(header_list *h, const ps_settings *s, bool v2) {
   ps_buf b = PS_BUF_INIT;
-  ps_buf_format(&b, "Stripe/%s pinstripe/%s (%s)", v2 ? "v2" : "v1", PS_VERSION, s->lang);
-  const char *name = ps_str(s->app_info, "name"), *version = ps_str(s->app_info, "version"),
-             *url = ps_str(s->app_info, "url");
-  if (*name) ps_buf_format(&b, " %s", name);
-  if (*name && *version) ps_buf_format(&b, "/%s", version);
-  if (*name && *url) ps_buf_format(&b, " (%s)", url);
+  ps_buf_str(&b, v2 ? "Stripe/v2 " : "Stripe/v1 ");
+  ps_buf_str(&b, s->user_agent);
   set_buffered_header(h, "User-Agent", &b);
 }
 
-static void set_client_user_agent(header_list *h, const ps_settings *s) {
+static void add_user_agent(ps_buf *b, const ps_settings *s) {
+  ps_buf_format(b, "pinstripe/%s (%s)", PS_VERSION, s->lang);
+  const char *name = ps_str(s->app_info, "name"), *version = ps_str(s->app_info, "version"),
+             *url = ps_str(s->app_info, "url");
+  if (*name) ps_buf_format(b, " %s", name);
+  if (*name && *version) ps_buf_format(b, "/%s", version);
+  if (*name && *url) ps_buf_format(b, " (%s)", url);
+}
+
+static void add_client_user_agent(ps_buf *b, const ps_settings *s) {
   ps_value *v = ps_value_new();
   struct utsname system;
   size_t lang = strcspn(s->lang, " ");
@@ -361,11 +373,25 @@ static void set_client_user_agent(header_list *h, const ps_settings *s) {
   ps_value_set_str(ps_map_set(v, "httplib"), s->httplib);
   ps_value_set_str(ps_map_set(v, "publisher"), "pinstripe");
   if (s->app_info) ps_value_copy(ps_map_set(v, "application"), s->app_info);
-  ps_buf b = PS_BUF_INIT;
-  ps_json_write(&b, v);
-  if (ps_value_is_poisoned(v)) b.failed = true;
+  ps_json_write(b, v);
+  if (ps_value_is_poisoned(v)) b->failed = true;
   ps_value_free(v);
-  set_buffered_header(h, "X-Stripe-Client-User-Agent", &b);
+}
+
+static const char *keep_text(ps_arena *arena, ps_buf *b, ps_fault *fault) {
+  const char *copy = b->failed ? NULL : ps_arena_strn(arena, ps_buf_text(b), b->length);
+  if (!copy) ps_fault_memory(fault);
+  b->length = 0;
+  return copy;
+}
+
+void ps_settings_describe(ps_settings *s, ps_arena *arena, ps_fault *fault) {
+  ps_buf b = PS_BUF_INIT;
+  add_user_agent(&b, s);
+  s->user_agent = keep_text(arena, &b, fault);
+  add_client_user_agent(&b, s);
+  s->client_user_agent = keep_text(arena, &b, fault);
+  ps_buf_dispose(&b);
 }
 
 static void set_authorization(header_list *h, const ps_settings *s) {
@@ -378,7 +404,8 @@ static void set_authorization(header_list *h, const ps_settings *s) {
     return;
   }
   ps_buf b = PS_BUF_INIT;
-  ps_buf_format(&b, "Bearer %s", s->api_key);
+  ps_buf_str(&b, "Bearer ");
+  ps_buf_str(&b, s->api_key);
   set_buffered_header(h, "Authorization", &b);
 }
 
@@ -422,7 +449,7 @@ static void set_headers(ps_request_plan *plan, const ps_settings *s, const char 
   set_authorization(&h, s);
   set_header(&h, "Stripe-Version", version_for(s, plan->operation, fault));
   set_user_agent(&h, s, v2);
-  set_client_user_agent(&h, s);
+  set_header(&h, "X-Stripe-Client-User-Agent", s->client_user_agent);
   set_idempotency_key(&h, s, strcmp(plan->http.method, "GET") != 0);
   if (s->stripe_account && *s->stripe_account) set_header(&h, "Stripe-Account", s->stripe_account);
   if (s->stripe_context && *s->stripe_context) set_header(&h, "Stripe-Context", s->stripe_context);

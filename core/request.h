@@ -17,10 +17,14 @@ typedef struct ps_settings {
   const char *client_id;
   const ps_value *headers, *more_headers, *app_info; /* maps or NULL; more_headers are the call's */
   const char *lang, *httplib; /* "lua 5.4", "libcurl/7.88.1": for the User-Agent headers */
+  const char *user_agent, *client_user_agent; /* those headers, from ps_settings_describe; user_agent behind "Stripe/v1 " */
   bool strict;
   int64_t max_retries, max_body;
   double timeout, connect_timeout, deadline; /* seconds; deadline negative: not set */
 } ps_settings;
+
+/* Makes the headers that say who calls, the same for all requests of a client, from lang, httplib and app_info. */
+void ps_settings_describe(ps_settings *s, ps_arena *arena, ps_fault *fault);
 
 /* What to call: `operation` with `ids`, or `method` and `path`. */
 typedef struct ps_target {

@@ -13,7 +13,7 @@ ps_result *ps_result_no_memory(void) {
 }
 
 ps_result *ps_result_from_fault(const ps_fault *fault) {
-  ps_arena *arena = ps_arena_new(sizeof(ps_result));
+  ps_arena *arena = ps_arena_new(sizeof(ps_result) + 256);
   ps_result *r = arena ? ps_arena_alloc(arena, sizeof *r) : NULL;
   if (!r) {
     ps_arena_free(arena);
@@ -23,16 +23,25 @@ ps_result *ps_result_from_fault(const ps_fault *fault) {
   return r;
 }
 
-void ps_result_free(ps_result *r) {
-  if (!r || r == &no_memory) return;
+void ps_result_recycle(ps_result *r, ps_arena **arena, ps_buf *body) {
   ps_client *client = r->client;
   void (*release)(ps_client *) = r->release;
   ps_value_free(r->origin.headers);
   ps_value_free(r->origin.params);
   ps_value_free(r->own_data);
-  free(r->body);
-  ps_arena_free(r->arena);
+  *body = r->body;
+  body->length = 0;
+  *arena = ps_arena_reset(r->arena);
   if (client) release(client);
+}
+
+void ps_result_free(ps_result *r) {
+  ps_arena *arena;
+  ps_buf body;
+  if (!r || r == &no_memory) return;
+  ps_result_recycle(r, &arena, &body);
+  ps_buf_dispose(&body);
+  ps_arena_free(arena);
 }
 
 static const char *copy_string(ps_arena *arena, const char *s, bool *failed) {
@@ -96,8 +105,9 @@ int ps_result_status(const ps_result *r) {
 }
 
 const char *ps_result_body(const ps_result *r, size_t *length) {
-  if (length) *length = or_nothing(r)->body_length;
-  return or_nothing(r)->body ? r->body : "";
+  const ps_buf *body = &or_nothing(r)->body;
+  if (length) *length = body->length;
+  return body->data ? body->data : "";
 }
 
 const char *ps_result_header(const ps_result *r, const char *name) {

@@ -20,8 +20,7 @@ struct ps_result {
   int status, attempts;
   const ps_http_header *headers;
   size_t header_count;
-  char *body; /* malloc'ed, NUL behind it */
-  size_t body_length;
+  ps_buf body; /* NUL behind it */
   ps_value *data;
   ps_value *own_data; /* of a stub: what `data` is, freed with the result; else NULL */
   const ps_value *error; /* the error object inside data (of OAuth: data itself), or NULL */
@@ -37,5 +36,8 @@ bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena);
 ps_result *ps_result_no_memory(void);
 /* A library error; the static result if there is no memory for it. */
 ps_result *ps_result_from_fault(const ps_fault *fault);
+
+/* Frees the result, but for its memory, emptied, which serves again. Not for the static one. */
+void ps_result_recycle(ps_result *r, ps_arena **arena, ps_buf *body);
 
 #endif

@@ -36,7 +36,8 @@ static char *read_client_options(void *options, const ps_value *map) {
 /* Stands for a transport in Lua, whose driver never asks the core to send: so the core has no use for libcurl. */
 static void refuse_send(void *context, const ps_http_request *request, ps_http_response *response) {
   (void)context, (void)request;
-  ps_http_response_fail(response, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, "this client sends through a transport in Lua");
+  ps_http_response_fail(response, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT,
+                        "this client sends through a transport in Lua");
 }
 
 static const ps_transport lua_transport = {.send = refuse_send};

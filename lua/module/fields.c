@@ -6,34 +6,11 @@
  * The nodes come first, the bytes of their names behind them: nothing to free. */
 #include "module.h"
 
-struct field {
-  const char *name;
-  size_t length;
-  field *child, *next;
-  bool whole; /* named itself, not only fields of it */
-};
-
 typedef struct builder {
   field *nodes;
   size_t node_count;
   char *bytes;
 } builder;
-
-bool field_is_whole(const field *f) {
-  return f->whole;
-}
-
-const field *field_find(const field *parent, const char *name, size_t length) {
-  const field *f = parent->child;
-  while (f && (f->length != length || memcmp(f->name, name, length) != 0)) f = f->next;
-  return f;
-}
-
-int field_count(const field *parent) {
-  int count = 0;
-  for (const field *f = parent->child; f; f = f->next) count++;
-  return count;
-}
 
 /* The segments of a path; 0 if one is empty. */
 static size_t count_segments(const char *path, size_t length) {
@@ -78,6 +55,7 @@ static field *descend(builder *b, field *parent, const char *name, size_t length
   memcpy(b->bytes, name, length);
   *f = (field){.name = b->bytes, .length = length, .next = parent->child};
   b->bytes += length;
+  parent->count++;
   return parent->child = f;
 }
 

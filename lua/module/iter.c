@@ -58,7 +58,8 @@ static bool push_cursor(lua_State *L, const ps_api_operation *op, const argument
   }
   const char *why = NULL, *cursor = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
   if (!cursor) why = "the option cursor must be a string, as it:cursor() gave it";
-  else if (a->options.api_key) why = "the option api_key cannot stand beside cursor: a cursor goes on with the client's own key";
+  else if (a->options.api_key)
+    why = "the option api_key cannot stand beside cursor: a cursor goes on with the client's own key";
   else if (!is_of_operation(cursor, length, op, a->scratch)) why = "the cursor is that of another list";
   if (!why) return true;
   lua_pushfstring(L, "%s:each: %s", ps_service_path(ps_operation_service(op)), why);
@@ -263,7 +264,6 @@ static int iter_cursor(lua_State *L) {
 }
 
 const luaL_Reg iter_methods[] = {
-  {"next", iter_next}, {"item", iter_item}, {"take", iter_take},     {"fetch", iter_fetch},
-  {"feed", iter_feed}, {"page", iter_page}, {"cursor", iter_cursor}, {"close", iter_gc},
-  {NULL, NULL},
+  {"next", iter_next}, {"item", iter_item},     {"take", iter_take}, {"fetch", iter_fetch}, {"feed", iter_feed},
+  {"page", iter_page}, {"cursor", iter_cursor}, {"close", iter_gc},  {NULL, NULL},
 };

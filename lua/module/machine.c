@@ -197,8 +197,10 @@ static bool answer_headers(lua_State *L, int index, ps_http_response *response) 
 }
 
 static int refuse_answer(lua_State *L, const char *what) {
-  return misuse(L, "the transport's send must return {status = 200, headers = {name = value}, body = \"...\"}, or nil, a "
-                   "reason, and \"not_sent\" if nothing was sent: %s is wrong", what);
+  return misuse(L,
+                "the transport's send must return {status = 200, headers = {name = value}, body = \"...\"}, or nil, a "
+                "reason, and \"not_sent\" if nothing was sent: %s is wrong",
+                what);
 }
 
 static int answer_reply(lua_State *L, ps_http_response *response) {

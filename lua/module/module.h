@@ -68,15 +68,18 @@ bool read_options(lua_State *L, int index, scratch *s, const char *const *skip,
 
 /* ---- fields.c: which parts of a result are wanted ---- */
 
-typedef struct field field;
+typedef struct field {
+  const char *name;
+  size_t length;
+  struct field *child, *next;
+  int count;  /* of children */
+  bool whole; /* named itself, not only fields of it */
+} field;
+
 /* Pushes the projection that the table at `index` names, or nil for nil. False: the message is pushed. */
 bool push_fields(lua_State *L, int index);
 /* The projection at `index`; NULL for nil: everything. */
 const field *to_fields(lua_State *L, int index);
-const field *field_find(const field *parent, const char *name, size_t length);
-int field_count(const field *parent);
-/* Whether all of what `f` names is wanted, not some fields of it. */
-bool field_is_whole(const field *f);
 
 /* ---- push.c: value → Lua ---- */
 

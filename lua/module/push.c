@@ -187,17 +187,15 @@ static void push_projected_page(const pusher *p, const ps_value *page, const fie
   mark_page(p, page, true);
 }
 
-static void push_projected_map(const pusher *p, const ps_value *map, const field *f) {
+static void push_projected_map(const pusher *p, const ps_value *map, const field *parent) {
   lua_State *L = p->L;
-  lua_createtable(L, 0, field_count(f));
-  for (const ps_value *v = ps_first(map); v; v = ps_next(v)) {
-    size_t length;
-    const char *key = ps_key(v, &length);
-    const field *wanted = field_find(f, key, length);
-    if (!wanted || (!field_is_whole(wanted) && !has_children(v))) continue;
-    lua_pushlstring(L, key, length);
-    if (field_is_whole(wanted)) push_any(p, v);
-    else push_projected(p, v, wanted);
+  lua_createtable(L, 0, parent->count);
+  for (const field *f = parent->child; f; f = f->next) {
+    const ps_value *v = ps_map_get(map, f->name, f->length);
+    if (!v || (!f->whole && !has_children(v))) continue;
+    lua_pushlstring(L, f->name, f->length);
+    if (f->whole) push_any(p, v);
+    else push_projected(p, v, f);
     lua_rawset(L, -3);
   }
 }

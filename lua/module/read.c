@@ -11,10 +11,10 @@
 enum { MOST_DEPTH = 64, TEXT_SIZE = 240, KEY_SHOWN = 40 };
 
 typedef struct place {
-  const struct place *parent;
-  const char *root;  /* of the outermost: its name */
-  const void *table; /* that is being walked here, or NULL */
-  int key;           /* stack index of the key, or 0: `item` */
+  const struct place *parent; /* NULL: the outermost */
+  const char *root;           /* its name */
+  const void *table;          /* that is being walked here, or NULL */
+  int key;                    /* stack index of the key, or 0: `item` */
   size_t item;
   int depth;
 } place;
@@ -56,7 +56,7 @@ static void add_key(text *t, const char *key, size_t length) {
 
 static void add_place(lua_State *L, text *t, const place *at) {
   char item[32];
-  if (at->root) {
+  if (!at->parent) {
     add_text(t, at->root);
     return;
   }

@@ -32,9 +32,9 @@ static void set_flags(lua_State *L, unsigned flags) {
     unsigned flag;
     const char *name;
   } names[] = {
-    {PS_FLAG_REQUIRED, "required"},     {PS_FLAG_OPTIONAL, "optional"}, {PS_FLAG_EMPTYABLE, "emptyable"},
-    {PS_FLAG_NULLABLE, "nullable"},     {PS_FLAG_OPEN, "open"},         {PS_FLAG_DEPRECATED, "deprecated"},
-    {PS_FLAG_METADATA, "metadata"},     {PS_FLAG_SCALAR, "scalar"},     {PS_FLAG_DELETED, "deleted"},
+    {PS_FLAG_REQUIRED, "required"}, {PS_FLAG_OPTIONAL, "optional"}, {PS_FLAG_EMPTYABLE, "emptyable"},
+    {PS_FLAG_NULLABLE, "nullable"}, {PS_FLAG_OPEN, "open"},         {PS_FLAG_DEPRECATED, "deprecated"},
+    {PS_FLAG_METADATA, "metadata"}, {PS_FLAG_SCALAR, "scalar"},     {PS_FLAG_DELETED, "deleted"},
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) set_flag(L, names[i].name, (flags & names[i].flag) != 0);
   if (flags & PS_FLAG_DATE_TIME) set_text(L, "format", "date-time");
@@ -130,7 +130,8 @@ static int core_service(lua_State *L) {
   lua_createtable(L, 0, 3);
   set_text(L, "path", s ? ps_service_path(s) : "");
   lua_newtable(L);
-  for (const ps_api_service *c = ps_service_child(s, NULL); c; c = ps_service_child(s, c)) add_text(L, ps_service_path(c));
+  for (const ps_api_service *c = ps_service_child(s, NULL); c; c = ps_service_child(s, c))
+    add_text(L, ps_service_path(c));
   lua_setfield(L, -2, "services");
   lua_newtable(L);
   const ps_api_operation *op = s ? ps_service_operation_next(s, NULL) : NULL;

@@ -117,6 +117,7 @@ static inline void drive_send(stage *s, ps_exchange *x) {
 static inline void drive_note(stage *s, const ps_call_event *e) {
   static const char *const kinds[] = {"request", "response", "retry", "notice"};
   size_t at = strlen(s->log);
+  assert_true(e->operation && e->method && e->path && e->request_id && e->message);
   snprintf(s->log + at, sizeof s->log - at, "%s %s [%s] %s %s #%d %d %.3fs <%s> %s\n", kinds[e->kind],
            ps_log_level_name(e->level), e->operation, e->method, e->path, e->attempt, e->status, e->duration,
            e->request_id, e->message);

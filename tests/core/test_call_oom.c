@@ -29,13 +29,15 @@ static ps_client *full_client(const ps_transport *transport) {
   return client;
 }
 
+static char account[700] = "acct_1";
+
 /* The options of a call, all of them; the headers are to be freed. */
 static ps_call_options full_options(ps_value **headers) {
   ps_call_options options = PS_CALL_OPTIONS_INIT;
   *headers = ps_params("X-Call", "c", NULL);
   options.headers = *headers;
   options.api_key = "sk_test_CALLS_own";
-  options.stripe_account = "acct_1";
+  options.stripe_account = account;
   options.stripe_context = "ctx_1";
   options.idempotency_key = "key-1";
   return options;
@@ -43,11 +45,13 @@ static ps_call_options full_options(ps_value **headers) {
 
 /* ---- What was sent ---- */
 
-/* Boundaries are random: they become all alike. */
+/* Boundaries and keys are random: they become all alike. */
 static void even_out(char *text, size_t length) {
   for (char *p = text; (p = memmem(p, length - (size_t)(p - text), "pinstripe-", 10)); p += 10) {
     if (strspn(p + 10, "0123456789abcdef") >= 32) memset(p + 10, 'x', 32);
   }
+  char *key = strstr(text, "Idempotency-Key: ");
+  if (key && strcspn(key, "\n") == 17 + 36) memset(key + 17, 'x', 36);
 }
 
 static void check_sent(sent *got, sent *expected, bool headers_only) {
@@ -160,6 +164,32 @@ static void a_retried_call_is_right_or_says_no_memory(void **state) {
   fail_each(&c);
 }
 
+static void check_kept(const ps_result *r) {
+  const ps_origin *o = &r->origin;
+  assert_string_equal(ps_error_message(r), "");
+  assert_string_equal(ps_result_header(r, "X-Last"), "yes");
+  assert_string_equal(ps_result_idempotency_key(r), "key-1");
+  assert_string_equal(o->path, "/v1/balance");
+  assert_string_equal(o->api_key, "sk_test_CALLS_own");
+  assert_string_equal(o->stripe_account, account);
+  assert_string_equal(o->stripe_context, "ctx_1");
+  assert_string_equal(ps_str(o->headers, "X-Call"), "c");
+}
+
+/* Wherever a block of memory ends: the result keeps all or is none. */
+static void a_result_keeps_its_headers_and_options_or_says_no_memory(void **state) {
+  (void)state;
+  for (int padding = 1; padding < 80; padding++) {
+    char headers[500];
+    snprintf(headers, sizeof headers, "X-Padding: %0*d\nX-Last: yes", 4 * padding, 0);
+    snprintf(account, sizeof account, "acct_%0*d", 8 * padding, 0);
+    const reply row = {204, headers, NULL, 0, 0};
+    scenario c = {.operation = PS_BALANCE_RETRIEVE, .replies = &row, .reply_count = 1, .check = check_kept};
+    fail_each(&c);
+  }
+  snprintf(account, sizeof account, "acct_1");
+}
+
 static void check_decline(const ps_result *r) {
   assert_int_equal(ps_error_kind(r), PS_ERROR_CARD);
   assert_int_equal(ps_error_outcome(r), PS_OUTCOME_REJECTED);
@@ -242,6 +272,8 @@ static ps_value *content_params(void) {
 static void an_upload_is_right_or_says_no_memory(void **state) {
   (void)state;
   const reply replies[] = {{500, NULL, "{}", 0, 0}, x_1};
+  int lowest = dup(0);
+  close(lowest);
   snprintf(file_path, sizeof file_path, "%s/oom-upload-%d", PS_BUILD_DIR, (int)getpid());
   FILE *f = fopen(file_path, "wb");
   assert_non_null(f);
@@ -254,6 +286,8 @@ static void an_upload_is_right_or_says_no_memory(void **state) {
   scenario d = {
     .operation = PS_FILES_CREATE, .params = content_params, .replies = replies, .reply_count = 2, .check = check_id};
   fail_each(&d);
+  assert_int_equal(dup(0), lowest); /* no file was left open */
+  close(lowest);
 }
 
 /* ---- Pages ---- */
@@ -302,13 +336,12 @@ static const reply *search_v2(const sent *request) {
 
 /* Takes all that is left, `given` items having been taken before. Memory is there again after the first error, which must
  * be an end only if there was none for the iterator itself. */
-static int take_rest(ps_iter *it, int given, bool failing) {
-  sent expected = {.method = ""};
+static int take_rest(ps_iter *it, int given, bool failing, sent *expected) {
   bool failed = false;
   for (;;) {
     size_t before = s.sends;
     const ps_value *item = drive_next(&s, it);
-    if (s.sends > before && s.sends <= MOST_SENT) check_sent(&s.sent[s.sends - 1], &expected, true);
+    if (s.sends > before && s.sends <= MOST_SENT) check_sent(&s.sent[s.sends - 1], expected, true);
     if (item) {
       char id[20];
       snprintf(id, sizeof id, "ch_%d", 5 - given++);
@@ -335,12 +368,11 @@ static ps_iter *begin_charges(ps_client *client) {
 }
 
 static void run_list(void *context, bool failing) {
-  (void)context;
   s = (stage){.choose = list_charges};
   ps_client *client = full_client(NULL);
   ps_iter *it = begin_charges(client);
   ps_client_free(client);
-  int given = take_rest(it, 0, failing);
+  int given = take_rest(it, 0, failing, context);
   if (given != 5) assert_int_equal(given, 0); /* there never was an iterator */
   if (!failing) assert_int_equal(s.sends, 3);
   ps_iter_free(it);
@@ -348,12 +380,25 @@ static void run_list(void *context, bool failing) {
 
 static void a_list_is_whole_or_says_no_memory(void **state) {
   (void)state;
-  assert_true(oom_each(run_list, NULL) > 50);
+  for (int length = 440; length < 500; length += 4) {
+    snprintf(account, sizeof account, "%0*d", length, 0);
+    sent expected = {.method = ""};
+    run_list(&expected, false);
+    assert_true(oom_each(run_list, &expected) > 50);
+  }
+  snprintf(account, sizeof account, "acct_1");
 }
+
+typedef struct {
+  int take;             /* so many items before the cursor */
+  bool search, stubbed; /* what the page to go on from is */
+  sent expected;        /* its first request */
+} variant;
 
 /* A cursor after each count of items: none, or one that leads to the rest. */
 static void run_cursor(void *context, bool failing) {
-  int take = *(int *)context, given = 0;
+  variant *v = context;
+  int take = v->take, given = 0;
   s = (stage){.choose = list_charges};
   ps_client *client = full_client(NULL);
   ps_iter *it = begin_charges(client);
@@ -362,7 +407,7 @@ static void run_cursor(void *context, bool failing) {
   if (!failing) assert_non_null(cursor);
   ps_iter_free(it);
   it = cursor ? ps_iter_resume(client, cursor) : NULL;
-  if (it) given = take_rest(it, given, failing);
+  if (it) given = take_rest(it, given, failing, &v->expected);
   if (it && given != 5) assert_int_equal(given, take);
   ps_iter_free(it);
   ps_free(cursor);
@@ -371,12 +416,17 @@ static void run_cursor(void *context, bool failing) {
 
 static void a_cursor_leads_to_the_rest_or_says_no_memory(void **state) {
   (void)state;
-  for (int take = 0; take <= 5; take++) assert_true(oom_each(run_cursor, &take) > 50);
+  for (int take = 0; take <= 5; take++) {
+    variant v = {.take = take};
+    run_cursor(&v, false);
+    assert_true(oom_each(run_cursor, &v) > 50);
+  }
 }
 
 /* From the first page of a call, by way of a stub or not. */
 static void run_from_page(void *context, bool failing) {
-  bool search = ((bool *)context)[0], stubbed = ((bool *)context)[1];
+  variant *v = context;
+  bool search = v->search;
   ps_client *client = full_client(NULL);
   ps_value *headers, *params = ps_params(search ? "query" : "customer", search ? "x" : "cus_1", NULL);
   ps_call_options options = full_options(&headers);
@@ -385,12 +435,11 @@ static void run_from_page(void *context, bool failing) {
   options.idempotency_key = NULL;
   ps_exchange *x = search ? ps_exchange_new_request(client, "POST", "/v2/new/search", params, &options)
                           : ps_exchange_new(client, PS_CHARGES_LIST, NULL, params, &options);
-  ps_result *r = drive_call(&s, x), *stub = stubbed ? ps_result_stub(r, ps_data(r)) : NULL;
+  ps_result *r = drive_call(&s, x), *stub = v->stubbed ? ps_result_stub(r, ps_data(r)) : NULL;
   ps_iter *it = ps_iter_from(client, stub ? stub : r, NULL);
   ps_result_free(r);
   ps_result_free(stub);
-  if (search) s.sends = MOST_SENT; /* each request has a key of its own: the headers differ */
-  int given = take_rest(it, 0, failing);
+  int given = take_rest(it, 0, failing, &v->expected);
   if (given != 5 && failing) assert_in_range(given, 0, 2);
   ps_iter_free(it);
   ps_client_free(client);
@@ -401,8 +450,9 @@ static void run_from_page(void *context, bool failing) {
 static void what_follows_a_page_is_whole_or_says_no_memory(void **state) {
   (void)state;
   for (int i = 0; i < 4; i++) {
-    bool context[] = {i & 1, i & 2};
-    assert_true(oom_each(run_from_page, context) > 50);
+    variant v = {.search = i & 1, .stubbed = i & 2};
+    run_from_page(&v, false);
+    assert_true(oom_each(run_from_page, &v) > 50);
   }
 }
 
@@ -474,6 +524,7 @@ static void a_blocking_list_is_whole_or_says_no_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_retried_call_is_right_or_says_no_memory),
+    cmocka_unit_test(a_result_keeps_its_headers_and_options_or_says_no_memory),
     cmocka_unit_test(an_error_reply_is_right_or_says_no_memory),
     cmocka_unit_test(a_v2_call_is_right_or_says_no_memory),
     cmocka_unit_test(a_raw_request_is_right_or_says_no_memory),

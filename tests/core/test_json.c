@@ -62,6 +62,14 @@ static void assert_json_is(const ps_value *v, const char *expected) {
   ps_free(text);
 }
 
+/* As a reply is parsed: the text is changed in place. */
+static const ps_value *parse_into(ps_arena *arena, char *text, size_t length) {
+  ps_fault fault = {.kind = PS_ERROR_NONE};
+  const ps_value *v = ps_json_parse(arena, text, length, &fault);
+  assert_string_equal(fault.message, "");
+  return v;
+}
+
 /* ---- The cases */
 
 static void every_case_is_taken_or_refused(void **state) {
@@ -433,16 +441,17 @@ static void keys_that_begin_alike_stay_apart(void **state) {
     }
   }
   ps_buf_char(&text, '}');
-  ps_value *v = ps_value_parse(text.data, text.length);
+  ps_arena *arena = ps_arena_new(0);
+  const ps_value *v = parse_into(arena, text.data, text.length);
   assert_int_equal(ps_count(v), KEYS);
   int64_t i = KEYS;
   for (const ps_value *c = ps_first(v); c; c = ps_next(c), i--) {
-    size_t length;
-    ps_key(c, &length);
+    size_t length, end = strlen(ps_key(c, &length));
     assert_int_equal(length, i);
+    assert_int_equal(end, i);
     assert_int_equal(ps_int(c, NULL), i + 1);
   }
-  ps_value_free(v);
+  ps_arena_free(arena);
   ps_buf_dispose(&text);
 }
 
@@ -469,6 +478,11 @@ static void yajl_always_has_memory(void **state) {
                                  4096, 4097, 8190, 16383, 16385, 65535, 65537, 262143, 262145};
   enum { SIZES = sizeof sizes / sizeof *sizes };
   for (size_t i = 0; i < SIZES; i++) {
+    ps_buf alone = PS_BUF_INIT; /* one string is the whole text */
+    add_run(&alone, "\"", sizes[i], "\"");
+    assert_true(accepts(alone.data, alone.length));
+    assert_false(accepts(alone.data, alone.length - 1));
+    ps_buf_dispose(&alone);
     for (size_t k = 0; k < SIZES; k++) {
       ps_buf b = PS_BUF_INIT;
       for (int depth = 0; depth < 120; depth++) ps_buf_char(&b, '[');
@@ -508,17 +522,23 @@ static void numbers_keep_their_type_and_text(void **state) {
 
 static void strings_and_keys_have_lengths_and_end_in_nul(void **state) {
   (void)state;
-  const char text[] = "{\"k\\u0000\\u0000\":\"\\u0000a\\u0000\",\"plain\":\"text\",\"list\":[1]}";
-  ps_value *v = ps_value_parse(text, strlen(text));
+  char text[] = "{\"k\\u0000\\u0000\":\"\\u0000a\\u0000\",\"plain\":\"text\",\"list\":[1,[2]],\"number\":1.50}";
+  ps_arena *arena = ps_arena_new(0);
+  const ps_value *v = parse_into(arena, text, strlen(text));
   size_t length;
   assert_memory_equal(ps_key(ps_first(v), &length), "k\0\0\0", 4);
   assert_int_equal(length, 3);
   assert_memory_equal(ps_strn(ps_first(v), NULL, &length), "\0a\0\0", 4);
   assert_int_equal(length, 3);
   assert_string_equal(ps_str(v, "plain"), "text");
-  assert_string_equal(ps_key(ps_get(v, "list.0"), &length), "");
-  assert_int_equal(length, 0);
-  ps_value_free(v);
+  assert_string_equal(ps_str(v, "number"), "1.50");
+  assert_string_equal(ps_key(ps_get(v, "number"), NULL), "number");
+  const char *unnamed[] = {"list.0", "list.1", "list.1.0", NULL};
+  for (size_t i = 0; i < 4; i++) {
+    assert_string_equal(ps_key(ps_get(v, unnamed[i]), &length), "");
+    assert_int_equal(length, 0);
+  }
+  ps_arena_free(arena);
 }
 
 static void one_arena_takes_many_texts(void **state) {

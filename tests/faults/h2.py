@@ -56,7 +56,8 @@ class Connection:
             self.send(GOAWAY, 0, 0, struct.pack(">II", 0, INTERNAL_ERROR))
             return False
         if failure:
-            self.send(RST_STREAM, 0, stream, struct.pack(">I", INTERNAL_ERROR if failure == "reset" else REFUSED_STREAM))
+            code = INTERNAL_ERROR if failure == "reset" else REFUSED_STREAM
+            self.send(RST_STREAM, 0, stream, struct.pack(">I", code))
             return True
         headers = literal(":status", str(entry.get("status", 200))) + literal("content-type", "application/json")
         self.send(HEADERS, END_HEADERS, stream, headers)

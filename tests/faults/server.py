@@ -2,9 +2,9 @@
 
     python3 server.py SCRIPT [--tls CERT KEY] [--h2] [--log FILE] [--lists N]
 
-It prints its URL and that of its control port, a line each, and exits when stdin closes. SCRIPT is a JSON list, or a file with one. Each
-request takes the next entry; the last one stays if it has "repeat": true. After the script every request is answered with
-200 and an echo: {"object": "echo", "method", "path", "headers", "body"}.
+It prints its URL and that of its control port, a line each, and exits when stdin closes. SCRIPT is a JSON list, or the
+path of a file with one. Each request takes the next entry; the last one stays if it has "repeat": true. After the
+script every request is answered with 200 and an echo: {"object": "echo", "method", "path", "headers", "body"}.
 
 What an entry may hold (all are optional, most combine):
 
@@ -49,7 +49,7 @@ import urllib.parse
 
 import h2
 
-REASONS = {100: "Continue", 103: "Early Hints", 200: "OK", 400: "Bad Request", 402: "Payment Required", 404: "Not Found"}
+REASONS = {100: "Continue", 103: "Early Hints", 200: "OK", 400: "Bad Request", 404: "Not Found"}
 LISTS = {"/v1/charges": ("charge", "ch"), "/v1/file_links": ("file_link", "link")}
 
 
@@ -268,8 +268,8 @@ def item(kind, prefix, number):
         "metadata": {"number": str(number)},
     }
     if kind == "charge":
-        thing.update(amount=100 + number, currency="usd", customer=f"cus_{number % 97:04d}", paid=True, status="succeeded")
-        thing.update(description=f"Order {number}", refunded=False, captured=True)
+        thing.update(amount=100 + number, currency="usd", description=f"Order {number}", status="succeeded")
+        thing.update(customer=f"cus_{number % 97:04d}", paid=True, captured=True, refunded=False)
     else:
         thing.update(expired=False, expires_at=None, file=f"file_{number:08d}")
         thing.update(url=f"https://files.stripe.com/links/{number:08d}")

@@ -1,5 +1,5 @@
-/* Clients, calls and iterators with every allocation of the library failing in turn: each ends with its answer or with the
- * memory error, and what is over is freed. */
+/* Clients, calls and iterators with every allocation of the library failing in turn: each ends with its answer or with
+ * the memory error, and what is over is freed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -16,7 +16,7 @@ static test_clock hours;
 /* The machine may be busy; the resolver would take a minute. */
 static void assert_took(double begun, double least) {
   double passed = seconds_now() - begun;
-  if (passed < least || passed > least + 3) fail_msg("took %g s, not about %g", passed, least);
+  if (passed < least - 0.01 || passed > least + 3) fail_msg("took %g s, not about %g", passed, least);
 }
 
 static void assert_failed(ps_result *r, ps_error kind, int attempts) {
@@ -99,6 +99,14 @@ static void connecting_begins_again_after_a_pause(void **state) {
   ps_client_free(client);
 }
 
+/* Adds to a variable that is a list. */
+static void append(const char *variable, const char *value) {
+  const char *old = getenv(variable);
+  char list[800];
+  snprintf(list, sizeof list, "%s%s%s", old ? old : "", old ? ":" : "", value);
+  setenv(variable, list, 1);
+}
+
 int main(int count, char **arguments) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_unknown_name_was_not_sent),
@@ -108,11 +116,8 @@ int main(int count, char **arguments) {
     cmocka_unit_test(connecting_begins_again_after_a_pause),
   };
   if (count > 1) return cmocka_run_group_tests(tests, NULL, NULL);
-  const char *preloaded = getenv("LD_PRELOAD");
-  char libraries[600];
-  snprintf(libraries, sizeof libraries, "%s%s" PS_BUILD_DIR "/tests/preload_resolver.so", preloaded ? preloaded : "",
-           preloaded ? ":" : "");
-  setenv("LD_PRELOAD", libraries, 1);
+  append("LD_PRELOAD", PS_BUILD_DIR "/tests/preload_resolver.so");
+  append("ASAN_OPTIONS", "verify_asan_link_order=0");
   execl(arguments[0], arguments[0], "preloaded", (char *)NULL);
   return 1;
 }

@@ -17,19 +17,29 @@ void host_set_paths(void) {
   unsetenv("LUA_INIT");
 }
 
-const char *host_run(lua_State *L, const char *script) {
-  int status = luaL_loadbuffer(L, script, strlen(script), "=script");
+static const char *run_loaded(lua_State *L, int status) {
   if (status == 0) status = lua_pcall(L, 0, 0, 0);
   if (status == 0) return NULL;
   if (!lua_isstring(L, -1)) luaL_callmeta(L, -1, "__tostring");
   return lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error that is no string";
 }
 
+const char *host_run(lua_State *L, const char *script) {
+  return run_loaded(L, luaL_loadbuffer(L, script, strlen(script), "=script"));
+}
+
+const char *host_run_file(lua_State *L, const char *name) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/tests/lua/%s", PS_SOURCE_DIR, name);
+  return run_loaded(L, luaL_loadfile(L, path));
+}
+
 static const char *list_after(const char *url) {
   const char *after = strstr(url, "starting_after=");
   if (!after) {
     return "{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":true,"
-           "\"data\":[{\"id\":\"ch_5\",\"amount\":5,\"customer\":{\"email\":\"a@b.c\"}},{\"id\":\"ch_4\",\"amount\":4}]}";
+           "\"data\":[{\"id\":\"ch_5\",\"amount\":5,\"customer\":{\"email\":\"a@b.c\"}},{\"id\":\"ch_4\",\"amount\":4}]"
+           "}";
   }
   if (strstr(after, "ch_5")) {
     return "{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":true,\"data\":[{\"id\":\"ch_4\",\"amount\":4}]}";
@@ -44,11 +54,13 @@ static const char *list_after(const char *url) {
 static const char *reply_to(const char *url) {
   if (strstr(url, "/v1/charges")) return list_after(url);
   if (strstr(url, "/v1/invoices")) {
-    return "{\"id\":\"in_1\",\"big\":12345678901234567890,\"none\":null,\"lines\":{\"object\":\"list\",\"has_more\":false,"
+    return "{\"id\":\"in_1\",\"big\":12345678901234567890,\"none\":null,\"lines\":{\"object\":\"list\",\"has_more\":"
+           "false,"
            "\"url\":\"/v1/invoices/in_1/lines\",\"data\":[{\"id\":\"il_1\",\"tags\":[\"a\",\"b\"]}]}}";
   }
   if (strstr(url, "/v1/bad")) {
-    return "{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\",\"message\":\"no\",\"payment_intent\":{\"id\":\"pi_1\"}}}";
+    return "{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\",\"message\":\"no\",\"payment_intent\":{"
+           "\"id\":\"pi_1\"}}}";
   }
   return "{\"id\":\"cus_1\",\"object\":\"customer\",\"email\":\"a@b.c\",\"metadata\":{}}";
 }
@@ -58,8 +70,7 @@ void host_send(void *context, const ps_http_request *request, ps_http_response *
   const char *body = reply_to(request->url);
   ++*(int *)context;
   if (request->body) {
-    while (request->body->read(request->body->context, piece, sizeof piece) > 0) {
-    }
+    while (request->body->read(request->body->context, piece, sizeof piece) > 0) {}
   }
   ps_http_response_status(response, strstr(request->url, "/v1/bad") ? 402 : 200);
   ps_http_response_header(response, "Request-Id", "req_1");

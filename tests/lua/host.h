@@ -25,6 +25,9 @@ void host_set_paths(void);
 /* Runs a script that is given as text: NULL, or its message, which lies on the stack. */
 const char *host_run(lua_State *L, const char *script);
 
+/* The same for a script of this folder. */
+const char *host_run_file(lua_State *L, const char *name);
+
 /* Answers like a small API: objects, lists of three pages, an invoice with lines, a refusal under /v1/bad. `context` counts
  * the requests (an int). */
 void host_send(void *context, const ps_http_request *request, ps_http_response *response);

@@ -100,10 +100,11 @@ static void test_package_is_ours(void **state) {
   lua_State *L = open_state();
   ps_client *client = make_client();
   lend(L, client);
-  check(L, "local pinstripe = require 'pinstripe'\n"
-           "local other = pinstripe.client('sk_test_2', {transport = function() return {status = 200, body = '{}'} end})\n"
-           "assert(other.balance:retrieve())\n"
-           "assert(getmetatable(other) == getmetatable(stripe))");
+  check(L,
+        "local pinstripe = require 'pinstripe'\n"
+        "local other = pinstripe.client('sk_test_2', {transport = function() return {status = 200, body = '{}'} end})\n"
+        "assert(other.balance:retrieve())\n"
+        "assert(getmetatable(other) == getmetatable(stripe))");
   lua_close(L);
   ps_client_free(client);
 }

@@ -1,4 +1,4 @@
-/* A representative script under failing memory: first the library's own, allocation by allocation, then Lua's. Whatever
+/* A representative script (representative.lua) under failing memory: first the library's own, allocation by allocation, then Lua's. Whatever
  * fails, nothing crashes; that nothing is left behind is for the sanitizer and valgrind to see. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,59 +11,6 @@
 
 #include "../core/oom.h"
 #include "host.h"
-
-/* Each part is tried by itself, so that one that fails does not hide the next. */
-static const char *const script =
-  "local pinstripe = require 'pinstripe'\n"
-  "local part\n"
-  "local function try(f) local ok, err = pcall(f) if strict and not ok then error(err, 0) end end\n"
-  "local check = function(object, err)\n"
-  "  if object == nil and err ~= nil then tostring(err) assert(not strict) end\n"
-  "  return object\n"
-  "end\n"
-  "try(function()\n"
-  "  check(stripe.customers:create({email = 'a@b.c', metadata = {a = 'b'}, items = {{x = 1.5, y = {true, pinstripe.null}}}},\n"
-  "    {idempotency_key = 'k', headers = {['X-A'] = 'b'}, stripe_account = 'acct_1', fields = {'id', 'metadata.a'}}))\n"
-  "end)\n"
-  "try(function()\n"
-  "  local n = 0\n"
-  "  for charge in stripe.charges:each({limit = 2}, {fields = {'amount', 'customer.email'}}) do n = n + charge.amount end\n"
-  "  assert(n == 15.5)\n"
-  "end)\n"
-  "try(function()\n"
-  "  local page = check(stripe.charges:list({}, {headers = {['X-A'] = 'b'}}))\n"
-  "  local it = page:each()\n"
-  "  check(it:next())\n"
-  "  local again = stripe.charges:each({}, {cursor = it:cursor()})\n"
-  "  assert(check(again:next()).id == 'ch_4')\n"
-  "  again:close()\n"
-  "  assert(check(page:fetch_next()).data[1].id == 'ch_3')\n"
-  "end)\n"
-  "try(function()\n"
-  "  local invoice = check(stripe.invoices:retrieve('in_1'))\n"
-  "  assert(check(invoice.lines:each():next()).tags[2] == 'b')\n"
-  "end)\n"
-  "try(function()\n"
-  "  local ok, err = stripe:request('GET', '/v1/bad', {a = {1, 2}})\n"
-  "  if strict then assert(err.payment_intent.id == 'pi_1') end\n"
-  "  tostring(err)\n"
-  "end)\n"
-  "try(function() stripe.files:create{purpose = 'x', file = {content = 'abc', filename = 'a'}} end)\n"
-  "try(function()\n"
-  "  local other = pinstripe.client('sk_test_2', {\n"
-  "    headers = {['X-B'] = 'c'}, app_info = {name = 'Shop'}, log = function(event) tostring(event) end,\n"
-  "    transport = {send = function(request)\n"
-  "      return {status = 200, headers = {['X-A'] = {'1', '2'}}, body = '{\"id\": \"x\", \"a\": [1, {\"b\": \"c\"}]}'}\n"
-  "    end, sleep = function() end}})\n"
-  "  assert(check(other.charges:retrieve('ch_1')).id == 'x')\n"
-  "  check((other.charges:each():next()))\n"
-  "end)\n"
-  "try(function() assert(pinstripe.json.encode(pinstripe.json.decode('{\"a\":[1,2.5,\"x\"]}')) == '{\"a\":[1,2.5,\"x\"]}') end)\n"
-  "try(function() assert(pinstripe.api.operation('charges.list').params.limit.kind == 'int') end)\n"
-  "local ok = pcall(function() stripe.customers:create({a = {b = print}}) end)\n"
-  "assert(not ok)\n"
-  "ok = pcall(function() stripe.customers:create({}, {idempotencykey = 'x'}) end)\n"
-  "assert(not ok)\n";
 
 static int sent;
 
@@ -79,7 +26,7 @@ static void run_script(lua_State *L, ps_client *client, bool failing) {
   lua_setglobal(L, "strict");
   int status = ps_lua_push_client(L, client);
   lua_setglobal(L, "stripe");
-  const char *wrong = status == 0 ? host_run(L, script) : "no client";
+  const char *wrong = status == 0 ? host_run_file(L, "representative.lua") : "no client";
   if (wrong && !failing) fail_msg("%s", wrong);
 }
 

@@ -1,7 +1,7 @@
 """Measures what DESIGN promises of the sources' shape, and fails when a promise is broken.
 
     functions   median of 12 lines at most, nine of ten within 40, none over 60
-    core        at most 4,500 lines written by hand: sources, headers, lists and the generator
+    core        at most 4,500 lines of code in its C sources, blank lines and comments not counted
     order       a core file includes only what stands above it; one file knows yajl, one libcurl
 
 Usage: figures.py [ROOT]
@@ -117,14 +117,20 @@ def check_functions(found: list) -> Iterator[str]:
             yield f"{f.path}:{f.line}: {f.name} has {f.length} lines, over {LONGEST}"
 
 
+def code_lines(path: Path) -> int:
+    text = path.read_text()
+    if path.suffix != ".py":
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("# "))
+
+
 def check_size(core: Path) -> Iterator[str]:
-    sources = [p for p in core.iterdir() if p.suffix in (".c", ".h", ".def")] + list((core / "api").rglob("*.py"))
-    lines = {p: len(p.read_text().splitlines()) for p in sources}
-    total, headers = sum(lines.values()), sum(n for p, n in lines.items() if p.suffix in (".h", ".def"))
-    generator = sum(n for p, n in lines.items() if p.suffix == ".py")
-    print(f"core: {total} lines by hand, {headers} of them headers and lists, {generator} the generator")
-    if total > CORE_LINES:
-        yield f"core has {total} lines, over {CORE_LINES}"
+    sources = sum(map(code_lines, core.glob("*.c")))
+    headers = sum(map(code_lines, [*core.glob("*.h"), *core.glob("*.def")]))
+    generator = sum(map(code_lines, (core / "api").rglob("*.py")))
+    print(f"core: {sources} lines of code in C, {headers} in headers and lists, {generator} in the generator")
+    if sources > CORE_LINES:
+        yield f"the C sources of core have {sources} lines of code, over {CORE_LINES}"
 
 
 def check_order(core: Path) -> Iterator[str]:
