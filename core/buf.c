@@ -53,7 +53,8 @@ void ps_buf_format(ps_buf *b, const char *format, ...) {
   va_list arguments, again;
   va_start(arguments, format);
   va_copy(again, arguments);
-  int length = ps_buf_reserve(b, LEAST) ? vsnprintf(b->data + b->length, b->capacity - b->length, format, arguments) : -1;
+  int length =
+    ps_buf_reserve(b, LEAST) ? vsnprintf(b->data + b->length, b->capacity - b->length, format, arguments) : -1;
   bool fits = length >= 0 && (size_t)length < b->capacity - b->length;
   if (length < 0) {
     b->failed = true;

@@ -42,8 +42,8 @@ typedef struct parser {
   ps_value *replaced;  /* the value with this key so far: the last one wins, in the place of the first */
   const char *problem; /* why a callback stopped; NULL: no memory */
   size_t depth;
-  char *last, *cut, *end; /* yajl's memory: the last piece, what is left */
-  known_key known[KEYS];  /* by hash: objects of one kind share their keys */
+  char *last, *cut, *end;     /* yajl's memory: the last piece, what is left */
+  known_key known[KEYS];      /* by hash: objects of one kind share their keys */
   level open[PS_VALUE_DEPTH]; /* the first `depth` are set */
 } parser;
 

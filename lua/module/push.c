@@ -48,8 +48,11 @@ static void push_projected(const pusher *p, const ps_value *v, const field *f);
 
 /* ---- Pages ---- */
 
-/* A list of v1, a search result or a list of v2: all have `data`, and tell whether there is more. */
+/* A list of v1, a search result or a list of v2: all have `data`, and tell whether there is more. Other objects of the API,
+ * which name themselves, are not searched for that: most that a projection meets are such. */
 static bool is_page(const ps_value *map) {
+  const char *object = ps_str(ps_map_get(map, "object", 6), NULL);
+  if (*object && strcmp(object, "list") != 0 && strcmp(object, "search_result") != 0) return false;
   if (ps_type(ps_map_get(map, "data", 4), NULL) != PS_LIST) return false;
   const ps_value *more = ps_map_get(map, "has_more", 8);
   return more ? ps_type(more, NULL) == PS_BOOL : ps_map_get(map, "next_page_url", 13) != NULL;

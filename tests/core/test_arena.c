@@ -74,6 +74,22 @@ static void a_reserve_lies_in_one_piece(void **state) {
   ps_arena_free(a);
 }
 
+static void a_reset_arena_serves_again(void **state) {
+  (void)state;
+  ps_arena *a = ps_arena_new(0);
+  char *first = NULL;
+  for (int round = 0; round < 5; round++) {
+    a = ps_arena_reset(a);
+    size_t room = ps_arena_room(a);
+    char *begin = ps_arena_alloc(a, 100);
+    for (int i = 1; i < 1000; i++) memset(ps_arena_alloc(a, 100), round, 100);
+    if (round >= 3) assert_ptr_equal(begin, first);
+    if (round >= 3) assert_in_range(room, 1000 * 100, SIZE_MAX);
+    first = begin;
+  }
+  ps_arena_free(a);
+}
+
 static void what_no_machine_has_is_refused(void **state) {
   (void)state;
   ps_arena *a = ps_arena_new(16);
@@ -98,6 +114,7 @@ int main(void) {
     cmocka_unit_test(text_is_copied_whole),
     cmocka_unit_test(a_block_larger_than_all_fits),
     cmocka_unit_test(a_reserve_lies_in_one_piece),
+    cmocka_unit_test(a_reset_arena_serves_again),
     cmocka_unit_test(what_no_machine_has_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

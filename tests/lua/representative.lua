@@ -62,7 +62,7 @@ try(function()
     log = function(event) return tostring(event) end,
     transport = {
       send = function(request)
-        while request.reader and request.reader() do end -- luacheck: ignore
+        assert(request.body or request.method == "GET")
         return { status = 200, headers = { ["X-A"] = { "1", "2" } }, body = '{"id": "x", "a": [1, {"b": "c"}]}' }
       end,
       sleep = function() end,
@@ -70,7 +70,7 @@ try(function()
   })
   assert(check(other.charges:retrieve "ch_1").id == "x")
   check((other.charges:each():next()))
-  check(other.files:create{ purpose = "x", file = { content = ("x"):rep(1200000), filename = "a" } })
+  check(other.files:create{ purpose = "x", file = { content = "abc", filename = "a" } })
 end)
 
 try(function() assert(pinstripe.json.encode(pinstripe.json.decode '{"a":[1,2.5,"x"]}') == '{"a":[1,2.5,"x"]}') end)
