@@ -118,12 +118,12 @@ PS_API ps_value *ps_list_add(ps_value *list);
 PS_API void ps_value_set_null(ps_value *v);
 PS_API void ps_value_set_bool(ps_value *v, bool b);
 PS_API void ps_value_set_int(ps_value *v, int64_t i);
-PS_API void ps_value_set_double(ps_value *v, double d); /* infinity and NaN poison */
+PS_API void ps_value_set_double(ps_value *v, double d);         /* infinity and NaN poison */
 PS_API void ps_value_set_number(ps_value *v, const char *text); /* JSON's number syntax; kept to the digit */
 PS_API void ps_value_set_str(ps_value *v, const char *s);
 PS_API void ps_value_set_strn(ps_value *v, const char *s, size_t length);
-PS_API void ps_value_set_list(ps_value *v); /* empty */
-PS_API void ps_value_set_map(ps_value *v);  /* empty */
+PS_API void ps_value_set_list(ps_value *v);                    /* empty */
+PS_API void ps_value_set_map(ps_value *v);                     /* empty */
 PS_API void ps_value_copy(ps_value *to, const ps_value *from); /* deep; from any tree, its own too; NULL is null */
 /* "" unless the tree is poisoned: then why. Borrowed from the tree. */
 PS_API const char *ps_value_error(const ps_value *v);
@@ -278,9 +278,9 @@ PS_API const char *ps_result_body(const ps_result *r, size_t *length);
 PS_API const char *ps_result_header(const ps_result *r, const char *name);
 /* Header number `index` in the order received; false past the last. */
 PS_API bool ps_result_header_at(const ps_result *r, size_t index, const char **name, const char **value);
-PS_API const char *ps_result_request_id(const ps_result *r); /* "" if none */
+PS_API const char *ps_result_request_id(const ps_result *r);      /* "" if none */
 PS_API const char *ps_result_idempotency_key(const ps_result *r); /* as sent, "" if none */
-PS_API int ps_result_attempts(const ps_result *r); /* requests begun; 0 if none was */
+PS_API int ps_result_attempts(const ps_result *r);                /* requests begun; 0 if none was */
 
 /* ---- 5 Errors ------------------------------------------------------------------------------------------------------
  *
@@ -302,7 +302,7 @@ typedef enum {
 } ps_outcome;
 
 PS_API ps_error ps_error_kind(const ps_result *r);
-PS_API const char *ps_error_kind_name(ps_error kind); /* "card", "timeout", ...; "none" */
+PS_API const char *ps_error_kind_name(ps_error kind);  /* "card", "timeout", ...; "none" */
 PS_API const char *ps_error_class_name(ps_error kind); /* Python's class: "CardError", ... */
 PS_API ps_outcome ps_error_outcome(const ps_result *r);
 PS_API const char *ps_outcome_name(ps_outcome outcome); /* "ok", "not_sent", "rejected", "unknown" */
@@ -436,9 +436,9 @@ typedef struct ps_api_type ps_api_type;
 typedef struct ps_api_field ps_api_field;
 typedef struct ps_api_event ps_api_event;
 
-PS_API const char *ps_api_version(void);               /* "2026-10-28.endive": sent as Stripe-Version */
-PS_API const char *ps_api_base(const char *name);      /* "api", "files", "connect", "meter_events"; NULL if unknown */
-PS_API const char *ps_api_error_code(size_t index);    /* known values of an error's code; NULL past the last */
+PS_API const char *ps_api_version(void);            /* "2026-10-28.endive": sent as Stripe-Version */
+PS_API const char *ps_api_base(const char *name);   /* "api", "files", "connect", "meter_events"; NULL if unknown */
+PS_API const char *ps_api_error_code(size_t index); /* known values of an error's code; NULL past the last */
 PS_API const char *ps_api_nearest_operation(const char *id); /* the nearest id that exists: for messages */
 
 PS_API const ps_api_service *ps_service_find(const char *path); /* "customers", "v2.core.events" */
@@ -455,34 +455,44 @@ PS_API const ps_api_operation *ps_operation_next(const ps_api_operation *after);
  * without a query. A literal segment wins over an id; an alias is never found. */
 PS_API const ps_api_operation *ps_operation_route(const char *method, const char *path);
 PS_API const char *ps_operation_id(const ps_api_operation *op);
-PS_API const char *ps_operation_name(const ps_api_operation *op);    /* "create" */
+PS_API const char *ps_operation_name(const ps_api_operation *op); /* "create" */
 PS_API const ps_api_service *ps_operation_service(const ps_api_operation *op);
 PS_API const char *ps_operation_method(const ps_api_operation *op);
-PS_API const char *ps_operation_path(const ps_api_operation *op);    /* "/v1/charges/{charge}" */
+PS_API const char *ps_operation_path(const ps_api_operation *op);                     /* "/v1/charges/{charge}" */
 PS_API const char *ps_operation_path_param(const ps_api_operation *op, size_t index); /* "charge"; NULL past the last */
-PS_API const char *ps_operation_base(const ps_api_operation *op);    /* "api", "files", ... */
-PS_API int ps_operation_version(const ps_api_operation *op);         /* 1 or 2 */
-PS_API const char *ps_operation_kind(const ps_api_operation *op);    /* plain, list, search, v2_list, upload, stream */
+PS_API const char *ps_operation_base(const ps_api_operation *op);                     /* "api", "files", ... */
+PS_API int ps_operation_version(const ps_api_operation *op);                          /* 1 or 2 */
+PS_API const char *ps_operation_kind(const ps_api_operation *op);     /* plain, list, search, v2_list, upload, stream */
 PS_API const char *ps_operation_encoding(const ps_api_operation *op); /* query, form, json, multipart */
 PS_API bool ps_operation_params_required(const ps_api_operation *op);
 PS_API const ps_api_type *ps_operation_params(const ps_api_operation *op); /* an object type, perhaps without fields */
-PS_API const char *ps_operation_returns_kind(const ps_api_operation *op); /* object, list, search_result, v2_list, binary, none, unknown */
-PS_API const ps_api_type *ps_operation_returns(const ps_api_operation *op); /* of a list: the list's type; NULL: unknown */
-PS_API const char *ps_operation_throws(const ps_api_operation *op, size_t index); /* v2 error class; NULL past the last */
+/* "object", "list", "search_result", "v2_list", "binary", "none", "unknown". */
+PS_API const char *ps_operation_returns_kind(const ps_api_operation *op);
+/* Of a list: the list's type. NULL: unknown. */
+PS_API const ps_api_type *ps_operation_returns(const ps_api_operation *op);
+/* The class of a v2 error that it may end in, "TemporarySessionExpiredError"; NULL past the last. */
+PS_API const char *ps_operation_throws(const ps_api_operation *op, size_t index);
 PS_API const ps_api_operation *ps_operation_alias_of(const ps_api_operation *op); /* or NULL */
-PS_API const char *ps_operation_stripe_version(const ps_api_operation *op); /* the version it needs; "" for the pinned one */
+/* The Stripe-Version that it must be sent with; "" for the pinned one. */
+PS_API const char *ps_operation_stripe_version(const ps_api_operation *op);
 PS_API const char *ps_operation_status(const ps_api_operation *op); /* "", "removed", "preview", "docs_only" */
 PS_API bool ps_operation_deprecated(const ps_api_operation *op);
 
 typedef enum {
-  PS_TYPE_ANY, PS_TYPE_STRING, PS_TYPE_INT, PS_TYPE_NUMBER, PS_TYPE_BOOL,
-  PS_TYPE_TIMESTAMP,  /* Unix seconds */
-  PS_TYPE_DECIMAL,    /* a decimal number as a string */
-  PS_TYPE_INT64,      /* an integer as a string (v2) */
+  PS_TYPE_ANY,
+  PS_TYPE_STRING,
+  PS_TYPE_INT,
+  PS_TYPE_NUMBER,
+  PS_TYPE_BOOL,
+  PS_TYPE_TIMESTAMP, /* Unix seconds */
+  PS_TYPE_DECIMAL,   /* a decimal number as a string */
+  PS_TYPE_INT64,     /* an integer as a string (v2) */
   PS_TYPE_FILE,
-  PS_TYPE_ENUM,       /* ps_type_value: its words */
-  PS_TYPE_OBJECT,     /* ps_field_next: its fields */
-  PS_TYPE_ARRAY, PS_TYPE_MAP, PS_TYPE_LIST, /* ps_type_item: of what; a list is a page {data, has_more, url} */
+  PS_TYPE_ENUM,   /* ps_type_value: its words */
+  PS_TYPE_OBJECT, /* ps_field_next: its fields */
+  PS_TYPE_ARRAY,
+  PS_TYPE_MAP,
+  PS_TYPE_LIST,       /* ps_type_item: of what; a list is a page {data, has_more, url} */
   PS_TYPE_RANGE,      /* {gt, gte, lt, lte} of ps_type_item, or one itself if PS_FLAG_SCALAR */
   PS_TYPE_REF,        /* an API object: ps_type_variant 0 */
   PS_TYPE_EXPANDABLE, /* an id, or one of ps_type_variant */
@@ -490,23 +500,23 @@ typedef enum {
 } ps_type_kind_id;
 
 enum {
-  PS_FLAG_REQUIRED = 1,    /* a parameter that must be given */
-  PS_FLAG_OPTIONAL = 2,    /* a field that may be absent */
-  PS_FLAG_EMPTYABLE = 4,   /* "" unsets it */
+  PS_FLAG_REQUIRED = 1,  /* a parameter that must be given */
+  PS_FLAG_OPTIONAL = 2,  /* a field that may be absent */
+  PS_FLAG_EMPTYABLE = 4, /* "" unsets it */
   PS_FLAG_NULLABLE = 8,
   PS_FLAG_DEPRECATED = 16,
-  PS_FLAG_OPEN = 32,       /* an enum that may gain words */
-  PS_FLAG_DATE_TIME = 64,  /* an RFC 3339 string */
-  PS_FLAG_METADATA = 128,  /* a map of the caller's own */
+  PS_FLAG_OPEN = 32,      /* an enum that may gain words */
+  PS_FLAG_DATE_TIME = 64, /* an RFC 3339 string */
+  PS_FLAG_METADATA = 128, /* a map of the caller's own */
   PS_FLAG_SCALAR = 256,
-  PS_FLAG_DELETED = 512,   /* a reference to the deleted form of the object */
-  PS_FLAG_TRUE = 1024      /* always true */
+  PS_FLAG_DELETED = 512, /* a reference to the deleted form of the object */
+  PS_FLAG_TRUE = 1024    /* always true */
 };
 
 PS_API ps_type_kind_id ps_type_kind(const ps_api_type *t);
 PS_API const char *ps_type_kind_name(const ps_api_type *t); /* "string", "enum", ... as in the description */
 PS_API unsigned ps_type_flags(const ps_api_type *t);
-PS_API const char *ps_type_name(const ps_api_type *t); /* of an API object, "charge"; else "" */
+PS_API const char *ps_type_name(const ps_api_type *t);                         /* of an API object, "charge"; else "" */
 PS_API const ps_api_type *ps_type_item(const ps_api_type *t);                  /* or NULL */
 PS_API const ps_api_type *ps_type_variant(const ps_api_type *t, size_t index); /* NULL past the last */
 PS_API const char *ps_type_value(const ps_api_type *t, size_t index);          /* NULL past the last */
@@ -516,18 +526,18 @@ PS_API const char *ps_field_name(const ps_api_field *f);
 PS_API const ps_api_type *ps_field_type(const ps_api_field *f);
 PS_API unsigned ps_field_flags(const ps_api_field *f);
 
-PS_API const ps_api_type *ps_object_find(const char *name);           /* "charge", "billing.meter" */
+PS_API const ps_api_type *ps_object_find(const char *name); /* "charge", "billing.meter" */
 PS_API const ps_api_type *ps_object_next(const ps_api_type *after);
 PS_API const ps_api_type *ps_object_deleted(const ps_api_type *object); /* its deleted form, or NULL */
-PS_API const char *ps_object_id_prefix(const ps_api_type *object);    /* "ch_", or "" */
-PS_API const char *ps_object_sdk_name(const ps_api_type *object);     /* "Charge" */
+PS_API const char *ps_object_id_prefix(const ps_api_type *object);      /* "ch_", or "" */
+PS_API const char *ps_object_sdk_name(const ps_api_type *object);       /* "Charge" */
 
-PS_API const ps_api_event *ps_event_find(const char *type);           /* "charge.succeeded", "v2.core.account.created" */
+PS_API const ps_api_event *ps_event_find(const char *type); /* "charge.succeeded", "v2.core.account.created" */
 PS_API const ps_api_event *ps_event_next(const ps_api_event *after);
 PS_API const char *ps_event_type(const ps_api_event *e);
-PS_API bool ps_event_thin(const ps_api_event *e);                     /* of v2, or a thin form of v1 */
+PS_API bool ps_event_thin(const ps_api_event *e);                        /* of v2, or a thin form of v1 */
 PS_API const char *ps_event_object(const ps_api_event *e, size_t index); /* what it is about; NULL past the last */
-PS_API const ps_api_type *ps_event_data(const ps_api_event *e);       /* fields of a thin event's data, or NULL */
+PS_API const ps_api_type *ps_event_data(const ps_api_event *e);          /* fields of a thin event's data, or NULL */
 
 /* The type beside any value: the type of a result's data, or NULL if the table does not know it; the type of what is
  * called `name` (a field, or any key of a map) in a value of type `t`; and what a reference, an expandable or a union

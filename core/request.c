@@ -324,16 +324,33 @@ static void set_buffered_header(header_list *h, const char *name, ps_buf *value)
   ps_buf_dispose(value);
 }
 
+typedef struct {
+  const char *name, *source;
+} made_header;
+
+/* The headers that are not a caller's to set: one key for all calls, or a length that is not the body's, would do harm. */
+static const made_header *find_made(const char *name) {
+  static const made_header made[] = {{"Authorization", "the option api_key"},
+                                     {"Idempotency-Key", "the option idempotency_key"},
+                                     {"Content-Length", "the body"},
+                                     {"Transfer-Encoding", "the body"}};
+  for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+    if (ps_header_is(name, made[i].name)) return &made[i];
+  }
+  return NULL;
+}
+
 static void set_callers_headers(header_list *h, const ps_value *map) {
   if (map && map->type != PS_MAP && map->type != PS_NULL) {
     ps_fault_set(h->fault, PS_ERROR_USAGE, "the option headers must be a map of names to strings");
     return;
   }
   for (const ps_value *v = ps_first(map); v; v = ps_next(v)) {
+    const made_header *made = find_made(v->key);
     if (v->type != PS_STRING || v->length != strlen(v->as.text) || v->key_length != strlen(v->key)) {
       ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s must be a string without a NUL", v->key);
-    } else if (ps_header_is(v->key, "Authorization")) {
-      ps_fault_set(h->fault, PS_ERROR_USAGE, "the header Authorization is made from the option api_key");
+    } else if (made) {
+      ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s is made from %s", made->name, made->source);
     } else if (!is_token(v->key)) {
       refuse_header(h, v->key);
     } else {

@@ -11,13 +11,14 @@ typedef struct ps_settings {
   const char *api_key;
   const char *stripe_account, *stripe_context; /* NULL or "": none */
   const char *stripe_version, *call_version;   /* the client's and the call's, or NULL; an operation's stands between */
-  const char *idempotency_key;                                  /* NULL: a fresh one */
+  const char *idempotency_key;                 /* NULL: a fresh one */
   const char *bases[PS_BASES];
   const char *base; /* by name, in place of the operation's; NULL */
   const char *client_id;
   const ps_value *headers, *more_headers, *app_info; /* maps or NULL; more_headers are the call's */
-  const char *lang, *httplib; /* "lua 5.4", "libcurl/7.88.1": for the User-Agent headers */
-  const char *user_agent, *client_user_agent; /* those headers, from ps_settings_describe; user_agent behind "Stripe/v1 " */
+  const char *lang, *httplib;                        /* "lua 5.4", "libcurl/7.88.1": for the User-Agent headers */
+  const char *user_agent,
+    *client_user_agent; /* those headers, from ps_settings_describe; user_agent behind "Stripe/v1 " */
   bool strict;
   int64_t max_retries, max_body;
   double timeout, connect_timeout, deadline; /* seconds; deadline negative: not set */
@@ -37,10 +38,13 @@ typedef struct ps_request_plan {
   ps_arena *arena;
   ps_http_request http; /* timeouts are the exchange's */
   const ps_api_operation *operation;
-  const char *path; /* of the URL, with the query */
+  const char *path;            /* of the URL, with the query */
   const char *idempotency_key; /* "" if none */
   ps_body memory;              /* behind http.body, unless it is multipart */
-  struct ps_memory_body { const char *data; size_t length, position; } source;
+  struct ps_memory_body {
+    const char *data;
+    size_t length, position;
+  } source;
   ps_multipart *multipart;
   bool transfer; /* an upload or download: no default deadline, the timeout counts standstill */
 } ps_request_plan;

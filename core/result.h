@@ -10,8 +10,8 @@ typedef struct ps_origin {
   const char *method, *path;         /* of the request, with the query */
   const char *api_key;               /* the call's own, or NULL: never shown, never in a cursor */
   const char *stripe_account, *stripe_context, *stripe_version, *base; /* the call's own, or NULL */
-  ps_value *headers;                 /* the call's own, or NULL; freed with the result */
-  ps_value *params;                  /* of a v2 POST: a search sends them again with each page; else NULL; freed likewise */
+  ps_value *headers; /* the call's own, or NULL; freed with the result */
+  ps_value *params;  /* of a v2 POST: a search sends them again with each page; else NULL; freed likewise */
 } ps_origin;
 
 struct ps_result {
@@ -22,7 +22,7 @@ struct ps_result {
   size_t header_count;
   ps_buf body; /* NUL behind it */
   ps_value *data;
-  ps_value *own_data; /* of a stub: what `data` is, freed with the result; else NULL */
+  ps_value *own_data;    /* of a stub: what `data` is, freed with the result; else NULL */
   const ps_value *error; /* the error object inside data (of OAuth: data itself), or NULL */
   const char *idempotency_key;
   ps_origin origin;

@@ -5,7 +5,7 @@
 #include "error.h"
 
 typedef struct ps_attempt {
-  int number;               /* from 1 */
+  int number; /* from 1 */
   int max_retries;
   int status;               /* 0: no reply */
   const char *should_retry; /* Stripe-Should-Retry, or NULL */

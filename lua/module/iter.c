@@ -13,13 +13,41 @@ enum { SLICE_MS = 100 };
 typedef struct iter {
   machine machine; /* first: a machine's methods work on an iterator; the exchange is the iterator's own */
   ps_iter *iter;
+  struct census *census; /* NULL once closed; lives as long as the Lua state */
 } iter;
 
+/* Of one Lua state: how many iterators are open, and how many may be before the collector is asked for those that nobody
+ * uses any more. It cannot know by itself that each holds a page, perhaps a megabyte, outside its memory. */
+typedef struct census {
+  size_t open, most;
+} census;
+
+enum { FEW_ITERATORS = 32 };
+
+static const char census_key;
+
+static census *get_census(lua_State *L) {
+  get_registry(L, &census_key);
+  census *c = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (c) return c;
+  c = new_userdata(L, sizeof *c);
+  *c = (census){.most = FEW_ITERATORS};
+  set_registry(L, &census_key);
+  return c;
+}
+
 static iter *push_iter(lua_State *L) {
+  census *c = get_census(L);
+  if (c->open >= c->most) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    c->most = c->open < FEW_ITERATORS / 2 ? FEW_ITERATORS : c->open * 2;
+  }
   iter *it = new_userdata(L, sizeof *it);
-  *it = (iter){.iter = NULL};
+  *it = (iter){.census = c};
   luaL_getmetatable(L, ITER_TYPE);
   lua_setmetatable(L, -2);
+  c->open++;
   return it;
 }
 
@@ -31,10 +59,10 @@ static iter *check_iter(lua_State *L) {
 
 int iter_gc(lua_State *L) {
   iter *it = test_userdata(L, 1, ITER_TYPE);
-  if (!it) return 0;
-  ps_iter *old = it->iter;
-  *it = (iter){.iter = NULL};
-  ps_iter_free(old);
+  if (!it || !it->census) return 0;
+  it->census->open--;
+  ps_iter_free(it->iter);
+  *it = (iter){.census = NULL};
   return 0;
 }
 

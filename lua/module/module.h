@@ -9,7 +9,7 @@
  *
  * Two invariants:
  *   1 Memory of the core belongs to a userdata, pushed before there is anything to own, so that no Lua error leaks.
- *   2 No function here is called by the core, but for reading a body: so no Lua error passes through a frame of it.
+ *   2 Nothing that touches Lua is called by the core, so no Lua error passes through one of its frames, or libcurl's.
  *
  * A misuse is not raised here but returned, as nil and a message: the Lua side raises it, at its caller's line. */
 #ifndef PINSTRIPE_LUA_MODULE_H

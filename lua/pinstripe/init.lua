@@ -110,17 +110,20 @@ end
 
 -- Services.
 
-local function nearest(name, words)
+-- "; the nearest is ...", if one of the words is near.
+local function nearest(name, words, prefix)
   local word = require "pinstripe.nearest"(name, words)
-  return word and "; the nearest is " .. word or ""
+  return word and "; the nearest is " .. (prefix or "") .. word or ""
 end
 
+-- A field that a client (of which `path` is "") or a service does not have.
 local function refuse(path, name)
   local service = core.service(path)
   local words = service.operations
   for _, child in ipairs(service.services) do words[#words + 1] = child:match("[^.]+$") end
-  local where = path == "" and "there is no service \"" or path .. " has no operation or service \""
-  error(where .. name .. "\"" .. nearest(name, words), 3)
+  local what = path == "" and "service" or "operation or service"
+  local prefix = path == "" and "" or path .. "."
+  error("there is no " .. what .. " " .. prefix .. name .. nearest(name, words, prefix), 3)
 end
 
 local Service = { __name = "pinstripe.service" }

@@ -21,7 +21,7 @@ return function(name, words)
   local best, nearest = math.floor(#name / 3) + 2, nil
   for _, word in ipairs(words) do
     local d = distance(name, word)
-    if d < best then best, nearest = d, word end
+    if d > 0 and d < best then best, nearest = d, word end
   end
   return nearest
 end

@@ -16,14 +16,14 @@
 static int failures;
 static const char *file_name, *case_name;
 
-#define EXPECT(condition, ...)                                   \
-  do {                                                           \
-    if (!(condition)) {                                          \
-      failures++;                                                \
-      fprintf(stderr, "%s: %s: ", file_name, case_name);         \
-      fprintf(stderr, __VA_ARGS__);                              \
-      fprintf(stderr, "\n");                                     \
-    }                                                            \
+#define EXPECT(condition, ...)                                                                                         \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      failures++;                                                                                                      \
+      fprintf(stderr, "%s: %s: ", file_name, case_name);                                                               \
+      fprintf(stderr, __VA_ARGS__);                                                                                    \
+      fprintf(stderr, "\n");                                                                                           \
+    }                                                                                                                  \
   } while (0)
 
 static int64_t now_ms = 1000;
@@ -85,7 +85,8 @@ typedef struct {
 } call;
 
 static call read_call(const ps_value *c) {
-  call out = {ps_str(c, "call"), ps_str(c, "request.0"), ps_str(c, "request.1"), {NULL}, ps_get(c, "params"), PS_CALL_OPTIONS_INIT};
+  call out = {ps_str(c, "call"),   ps_str(c, "request.0"), ps_str(c, "request.1"), {NULL},
+              ps_get(c, "params"), PS_CALL_OPTIONS_INIT};
   size_t n = 0;
   for (const ps_value *id = ps_first(ps_get(c, "ids")); id && n < 7; id = ps_next(id)) out.ids[n++] = ps_str(id, NULL);
   char *wrong = ps_call_options_read(&out.options, ps_map_get(c, "options", 7));
@@ -111,7 +112,8 @@ static void check_headers(const ps_http_request *r, const ps_value *headers) {
     const char *got = request_header(r, h->key);
     if (h->type == PS_NULL) EXPECT(!got, "header %s is %s, but should be absent", h->key, got);
     else if (ps_value_is(h, "*")) EXPECT(got && *got, "header %s is absent", h->key);
-    else EXPECT(got && strcmp(got, h->as.text) == 0, "header %s is %s, not %s", h->key, got ? got : "absent", h->as.text);
+    else
+      EXPECT(got && strcmp(got, h->as.text) == 0, "header %s is %s, not %s", h->key, got ? got : "absent", h->as.text);
   }
 }
 
@@ -188,7 +190,8 @@ static void answer(ps_http_response *response, const ps_value *reply) {
   const char *lost = ps_str(reply, "lost");
   if (*lost) {
     ps_http_response_fail(response, PS_ERROR_CONNECTION,
-                          strcmp(lost, "not_sent") == 0 ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN, "the case loses it");
+                          strcmp(lost, "not_sent") == 0 ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN,
+                          "the case loses it");
     return;
   }
   ps_http_response_status(response, (int)ps_int(reply, "status"));
@@ -242,7 +245,8 @@ static void drive(stage *s, ps_exchange *x) {
 }
 
 static stage make_stage(const ps_value *c) {
-  stage s = {.c = c, .reply = ps_first(ps_get(c, "replies")), .body = ps_first(ps_get(c, "bodies")), .urls = ps_value_new()};
+  stage s = {
+    .c = c, .reply = ps_first(ps_get(c, "replies")), .body = ps_first(ps_get(c, "bodies")), .urls = ps_value_new()};
   ps_value_set_list(s.urls);
   return s;
 }
@@ -280,7 +284,8 @@ static void check_waits(const stage *s, const ps_value *waits) {
   EXPECT(s->wait_count == ps_count(waits), "%zu waits", s->wait_count);
   size_t i = 0;
   for (const ps_value *w = ps_first(waits); w && i < s->wait_count; w = ps_next(w), i++) {
-    EXPECT(s->waits[i] >= ps_int(w, "0") && s->waits[i] <= ps_int(w, "1"), "wait %zu: %lld ms", i, (long long)s->waits[i]);
+    EXPECT(s->waits[i] >= ps_int(w, "0") && s->waits[i] <= ps_int(w, "1"), "wait %zu: %lld ms", i,
+           (long long)s->waits[i]);
   }
 }
 
@@ -296,7 +301,8 @@ static void run_reply(const ps_value *c) {
   if (error->type == PS_MAP) check_error(r, error);
   for (const ps_value *e = ps_first(error); e; e = ps_next(e)) check_error_field(r, e);
   if (ps_map_get(c, "data", 4)) EXPECT(holds(ps_data(r), ps_get(c, "data")), "data");
-  if (ps_map_get(c, "attempts", 8)) EXPECT(ps_result_attempts(r) == ps_int(c, "attempts"), "attempts %d", ps_result_attempts(r));
+  if (ps_map_get(c, "attempts", 8))
+    EXPECT(ps_result_attempts(r) == ps_int(c, "attempts"), "attempts %d", ps_result_attempts(r));
   EXPECT(!s.reply, "not every reply was asked for");
   check_waits(&s, ps_get(c, "waits"));
   ps_result_free(r);

@@ -87,4 +87,21 @@ describe("the collector", function()
     collectgarbage()
     assert.is_true(collectgarbage "count" - before < 50)
   end)
+
+  it("is called when many iterators are dropped, each with a page outside its sight", function()
+    local stripe = pinstripe.client(support.KEY, { transport = send })
+    local alive, most = setmetatable({}, { __mode = "k" }), 0
+    collectgarbage()
+    collectgarbage "stop"
+    for _ = 1, 500 do
+      local it = stripe.invoices:each()
+      it:next()
+      alive[it] = true
+      local count = 0
+      for _ in pairs(alive) do count = count + 1 end
+      most = math.max(most, count)
+    end
+    collectgarbage "restart"
+    assert.is_true(most <= 100, most .. " at once")
+  end)
 end)

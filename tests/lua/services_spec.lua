@@ -126,17 +126,19 @@ describe("a service", function()
   end)
 
   local unknown = {
-    { function() return stripe.custmers end, 'there is no service "custmers"; the nearest is customers' },
-    { function() return stripe.frobnication end, 'there is no service "frobnication"' },
-    { function() return stripe.v1.custmers end, 'there is no service "custmers"; the nearest is customers' },
-    { function() return stripe.v1.v2 end, 'there is no service "v2"; the nearest is v2' },
-    { function() return stripe.v2.cor end, 'v2 has no operation or service "cor"; the nearest is core' },
+    { function() return stripe.custmers end, "there is no service custmers; the nearest is customers" },
+    { function() return stripe.frobnication end, "there is no service frobnication" },
+    { function() return stripe.v1.custmers end, "there is no service custmers; the nearest is customers" },
+    { function() return stripe.v1.v2 end, "there is no service v2" },
+    { function() return stripe.v2.cor end, "there is no operation or service v2.cor; the nearest is v2.core" },
     { function() return stripe.customers.creat end,
-      'customers has no operation or service "creat"; the nearest is create' },
+      "there is no operation or service customers.creat; the nearest is customers.create" },
     { function() return stripe.accounts.person end,
-      'accounts has no operation or service "person"; the nearest is persons' },
-    { function() return stripe.balance.each end, 'balance has no operation or service "each"' },
-    { function() return stripe.balance.frobnicate end, 'balance has no operation or service "frobnicate"' },
+      "there is no operation or service accounts.person; the nearest is accounts.persons" },
+    { function() return stripe.accounts.persons.retreive end,
+      "there is no operation or service accounts.persons.retreive; the nearest is accounts.persons.retrieve" },
+    { function() return stripe.balance.each end, "there is no operation or service balance.each" },
+    { function() return stripe.balance.frobnicate end, "there is no operation or service balance.frobnicate" },
   }
   for _, case in ipairs(unknown) do
     it("refuses: " .. case[2], function()
