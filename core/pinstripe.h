@@ -110,7 +110,7 @@ PS_API void ps_value_free(ps_value *v);
  * "a[]" adds an item. A path that comes again replaces its value. */
 PS_API ps_value *ps_params(const char *path, ...);
 /* The child with this literal key, added as null if absent, last. A null `map` becomes a map. Strings and keys may hold
- * any bytes, NUL too; a call sends only UTF-8. */
+ * any bytes, NUL too; a call whose body is JSON (v2) sends only UTF-8. */
 PS_API ps_value *ps_map_set(ps_value *map, const char *key);
 PS_API ps_value *ps_map_setn(ps_value *map, const char *key, size_t length);
 /* A new last child. A null `list` becomes a list. */
@@ -257,7 +257,12 @@ PS_API ps_client *ps_client_hold(ps_client *client); /* returns `client`; free o
 /* ---- 4 Calls -------------------------------------------------------------------------------------------------------
  *
  * `operation` is a constant of pinstripe_operations.h. `ids` fill the path, in order, ended by NULL; NULL: none.
- * `params` may be NULL: none. `options` may be NULL. Blocks until answered, failed or past the deadline. */
+ * `params` may be NULL: none. `options` may be NULL. Blocks until answered, failed or past the deadline.
+ *
+ * An upload's file is a map: {path}, read while it is sent, or {content, filename, type}:
+ *
+ *   ps_value *params = ps_params("purpose", "dispute_evidence", "file[path]", "receipt.pdf", NULL);
+ *   ps_result *r = ps_call(stripe, PS_FILES_CREATE, NULL, params, NULL); */
 PS_API ps_result *ps_call(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                           const ps_call_options *options);
 /* Any method ("GET", "POST", "DELETE") and path ("/v1/..." or "/v2/..."), for what the table does not know. A route
@@ -279,7 +284,7 @@ PS_API const char *ps_result_header(const ps_result *r, const char *name);
 /* Header number `index` in the order received; false past the last. */
 PS_API bool ps_result_header_at(const ps_result *r, size_t index, const char **name, const char **value);
 PS_API const char *ps_result_request_id(const ps_result *r);      /* "" if none */
-PS_API const char *ps_result_idempotency_key(const ps_result *r); /* as sent, "" if none */
+PS_API const char *ps_result_idempotency_key(const ps_result *r); /* the write's, sent or not; "" if none */
 PS_API int ps_result_attempts(const ps_result *r);                /* requests begun; 0 if none was */
 
 /* ---- 5 Errors ------------------------------------------------------------------------------------------------------
@@ -400,7 +405,7 @@ PS_API const ps_http_request *ps_exchange_request(ps_exchange *x);
 PS_API ps_http_response *ps_exchange_response(ps_exchange *x);
 /* After PS_WAIT: milliseconds. */
 PS_API int64_t ps_exchange_wait(const ps_exchange *x);
-/* After PS_DONE, once: the result, which is then the caller's. */
+/* After PS_DONE, once: the result, which is then the caller's. Before, and asked again: a result of PS_ERROR_MEMORY. */
 PS_API ps_result *ps_exchange_result(ps_exchange *x);
 /* Drives the exchange with the client's own transport for about `max_ms` milliseconds (negative: to the end). With 0 it
  * begins, or carries on, without waiting. PS_DONE, or where it stands. */
@@ -428,7 +433,7 @@ PS_API void ps_http_response_fail(ps_http_response *response, ps_error kind, ps_
 /* ---- 8 The table ---------------------------------------------------------------------------------------------------
  *
  * Everything here is constant: no allocation, no failure, any thread. A `_find` returns NULL for an unknown name; a
- * `_next` takes NULL for the first and returns NULL after the last; both lists are in the order of their names. */
+ * `_next` takes NULL for the first and returns NULL after the last, in the order of the names. */
 
 typedef struct ps_api_operation ps_api_operation;
 typedef struct ps_api_service ps_api_service;
@@ -439,7 +444,7 @@ typedef struct ps_api_event ps_api_event;
 PS_API const char *ps_api_version(void);            /* "2026-10-28.endive": sent as Stripe-Version */
 PS_API const char *ps_api_base(const char *name);   /* "api", "files", "connect", "meter_events"; NULL if unknown */
 PS_API const char *ps_api_error_code(size_t index); /* known values of an error's code; NULL past the last */
-PS_API const char *ps_api_nearest_operation(const char *id); /* the nearest id that exists: for messages */
+PS_API const char *ps_api_nearest_operation(const char *id); /* for messages; NULL if none is near */
 
 PS_API const ps_api_service *ps_service_find(const char *path); /* "customers", "v2.core.events" */
 PS_API const ps_api_service *ps_service_next(const ps_api_service *after);

@@ -35,6 +35,8 @@
 ---@field url string
 ---@field headers table<string, string>
 ---@field body? string
+---@field reader? fun(): string? # in place of a body that is large: its next piece
+---@field length? integer # of the body
 ---@field timeout number
 ---@field connect_timeout number
 
@@ -48,6 +50,7 @@
 
 ---@class pinstripe.call_options
 ---@field fields? string[] # build only these, as "customer.email"
+---@field cursor? string # of `each`: go on where this stood
 
 ---@class pinstripe.iterator
 local iterator = {}

@@ -13,10 +13,6 @@
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
 
-#ifndef PS_LIBCURL
-#define PS_LIBCURL "libcurl.so.4"
-#endif
-
 static char missing[256]; /* why libcurl could not be loaded */
 static char no_handle;    /* stands for a handle then */
 static curl_version_info_data no_version = {.version = "missing"};
