@@ -419,7 +419,7 @@ bool ps_http_perform(ps_http *h, int64_t max_ms) {
   while (h->active) {
     progress(h);
     if (!h->active) break;
-    int64_t now = ps_system_clock.now_ms(NULL), left = max_ms < 0 ? INT64_MAX : begin + max_ms - now;
+    int64_t now = ps_system_clock.now_ms(NULL), left = max_ms < 0 ? INT64_MAX : max_ms - (now - begin);
     count_time(h, now - last);
     last = now;
     if (time_left(h) <= 0) {

@@ -30,7 +30,7 @@ struct ps_iter {
   page_style style;
   bool backward;
   ps_result *page, *error, *used; /* used: the page before, for its memory */
-  const ps_value **items; /* of the page, in the order that they are given */
+  const ps_value **items;         /* of the page, in the order that they are given */
   size_t count, taken, skip;
   char *place, *next;
   bool started;

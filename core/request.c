@@ -123,6 +123,7 @@ static void prepare_map(preparation *p, ps_value *to, const ps_value *from, cons
   size_t outer = p->path.length;
   for (const ps_value *child = ps_first(from); child; child = ps_next(child)) {
     const ps_api_type *child_type = type ? ps_type_field(type, child->key) : NULL;
+    if (child->key_length == 0) usage(p, "has an empty key");
     ps_buf_char(&p->path, '.');
     ps_buf_add(&p->path, child->key, child->key_length);
     if (p->json && !ps_utf8_valid(child->key, child->key_length)) usage(p, "is not UTF-8");
@@ -152,6 +153,8 @@ static void prepare(preparation *p, ps_value *to, const ps_value *from, const ps
     prepare_map(p, to, from, type);
   } else if (from->type == PS_LIST) {
     prepare_list(p, to, from, type);
+  } else if (!p->json && from->type == PS_NUMBER && strpbrk(from->as.text, "eE")) {
+    ps_value_set_double(to, ps_double(from, NULL)); /* a form has no exponents */
   } else if (!p->v2 || !prepare_string(to, from, type)) {
     if (p->json && from->type == PS_STRING && !ps_utf8_valid(from->as.text, from->length)) usage(p, "is not UTF-8");
     ps_value_copy(to, from);

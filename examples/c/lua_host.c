@@ -1,6 +1,6 @@
 /* A program in C that embeds Lua and lends its client to a script, which sees neither the key nor any other secret.
  *
- *   cc lua_host.c $(pkg-config --cflags --libs pinstripe lua5.4) -lpinstripe-lua5.4
+ *   cc lua_host.c $(pkg-config --cflags --libs pinstripe-lua5.4)
  *   STRIPE_API_KEY=sk_test_... ./a.out script.lua
  *
  * Without a script it runs one of its own. */

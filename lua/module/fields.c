@@ -3,7 +3,7 @@
  *   root ──child──▶ id ──next──▶ amount ──next──▶ customer
  *                                                    └─child──▶ email
  *
- * The nodes come first, the bytes of their names behind them: nothing to free. */
+ * The nodes come first, the bytes of their names behind them: nothing to free. The root's length is the count of nodes. */
 #include "module.h"
 
 typedef struct builder {
@@ -84,7 +84,7 @@ bool push_fields(lua_State *L, int index) {
   if (!measure(L, index, &nodes, &bytes)) return false;
   builder b = {.nodes = new_userdata(L, nodes * sizeof(field) + bytes), .node_count = 1};
   b.bytes = (char *)(b.nodes + nodes);
-  b.nodes[0] = (field){.name = ""};
+  b.nodes[0] = (field){.name = "", .length = nodes};
   size_t count = raw_length(L, index);
   for (size_t i = 1; i <= count; i++) {
     size_t length;
@@ -96,6 +96,27 @@ bool push_fields(lua_State *L, int index) {
   luaL_getmetatable(L, FIELDS_TYPE);
   lua_setmetatable(L, -2);
   return true;
+}
+
+static void copy_children(builder *b, field *to, const field *from) {
+  for (const field *f = from->child; f; f = f->next) {
+    field *copy = descend(b, to, f->name, f->length);
+    copy->whole = f->whole;
+    copy_children(b, copy, f);
+  }
+}
+
+int core_fields_at(lua_State *L) {
+  const field *all = to_fields(L, 1);
+  lua_Number at = lua_tonumber(L, 2);
+  if (!all || !(at >= 0 && at < (lua_Number)all->length)) return luaL_argerror(L, 2, "not a part of these fields");
+  builder b = {.nodes = new_userdata(L, raw_length(L, 1)), .node_count = 1};
+  b.bytes = (char *)(b.nodes + all->length);
+  b.nodes[0] = (field){.name = "", .length = all->length};
+  copy_children(&b, b.nodes, &all[(size_t)at]);
+  luaL_getmetatable(L, FIELDS_TYPE);
+  lua_setmetatable(L, -2);
+  return 1;
 }
 
 const field *to_fields(lua_State *L, int index) {

@@ -93,7 +93,7 @@ static void set_reader(lua_State *L, const machine *m, int64_t length) {
   lua_pushcclosure(L, read_piece, 3);
   lua_setfield(L, -2, "reader");
   if (length < 0) return;
-  lua_pushnumber(L, (lua_Number)length);
+  push_integer(L, length);
   lua_setfield(L, -2, "length");
 }
 
@@ -119,7 +119,7 @@ static bool set_body(lua_State *L, const machine *m, const ps_body *body) {
   }
   if (!push_body(L, body)) return false;
   lua_setfield(L, -2, "body");
-  lua_pushnumber(L, (lua_Number)body->length);
+  push_integer(L, body->length);
   lua_setfield(L, -2, "length");
   return true;
 }

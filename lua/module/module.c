@@ -152,8 +152,9 @@ static void check_copy(lua_State *L) {
 
 int luaopen_pinstripe_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"client", core_client},       {"call", core_call},     {"request", core_request}, {"iter", core_iter},
-    {"iter_page", core_iter_page}, {"decode", json_decode}, {"encode", json_encode},   {NULL, NULL},
+    {"client", core_client}, {"call", core_call},           {"request", core_request},
+    {"iter", core_iter},     {"iter_page", core_iter_page}, {"fields_at", core_fields_at},
+    {"decode", json_decode}, {"encode", json_encode},       {NULL, NULL},
   };
   check_copy(L);
   add_owners(L);

@@ -78,6 +78,8 @@ typedef struct field {
 
 /* Pushes the projection that the table at `index` names, or nil for nil. False: the message is pushed. */
 bool push_fields(lua_State *L, int index);
+/* core.fields_at(fields, at) → the part below that node, as a projection of its own */
+int core_fields_at(lua_State *L);
 /* The projection at `index`; NULL for nil: everything. */
 const field *to_fields(lua_State *L, int index);
 

@@ -2,9 +2,10 @@
  *
  * A page ({"object": "list", "data": [...], "has_more": true}) gets a metatable with what it needs to go on:
  *
- *   page ──metatable──▶ {__index = {each, fetch_next}, client, fields, own, ids?, origin ──▶ a result without data}
+ *   page ──metatable──▶ {__index = {each, fetch_next}, client, fields?, at?, own, ids?, origin ──▶ a result without data}
  *
- * The pages nested in a result share one. A projection may drop the items' ids: then each page has its own, with `ids`.
+ * The whole pages nested in a result share one. A projection may drop the items' ids: then each page has its own, with
+ * `ids`; of a nested page, `at` says which part of `fields` its items are given.
  *
  * A Lua error (no memory) may leave this file at any push: values belong to a result, and nothing is owned here. */
 #include "module.h"
@@ -35,11 +36,11 @@ void push_integer(lua_State *L, int64_t i) {
 #endif
 }
 
-/* An integer beyond int64, and a number beyond a double's range, stay text. */
+/* An integer beyond int64, and a number beyond a double's range, stay text; "-0" is neither. */
 static void push_number(lua_State *L, const ps_value *v) {
   const char *text = ps_str(v, NULL);
   double d = ps_double(v, NULL);
-  if (strpbrk(text, ".eE") && d - d == 0) lua_pushnumber(L, d);
+  if ((strpbrk(text, ".eE") || strcmp(text, "-0") == 0) && d - d == 0) lua_pushnumber(L, d);
   else lua_pushstring(L, text);
 }
 
@@ -70,34 +71,44 @@ static void push_ids(lua_State *L, const ps_value *page) {
   }
 }
 
-static void push_page_metatable(const pusher *p, const ps_value *page, bool projected) {
+/* What is left of the items of a page, for those of the next ones. */
+static void set_items(const pusher *p, const ps_value *page, const field *items) {
   lua_State *L = p->L;
-  lua_createtable(L, 0, 7);
+  lua_pushvalue(L, p->pages->fields);
+  lua_setfield(L, -2, "fields");
+  if (page != p->root) {
+    lua_pushinteger(L, items - to_fields(L, p->pages->fields));
+    lua_setfield(L, -2, "at");
+  }
+  push_ids(L, page);
+  lua_setfield(L, -2, "ids");
+}
+
+/* `items`: what a projection leaves of them, or NULL: all. */
+static void push_page_metatable(const pusher *p, const ps_value *page, const field *items) {
+  lua_State *L = p->L;
+  lua_createtable(L, 0, 8);
   luaL_getmetatable(L, PAGE_TYPE);
   lua_setfield(L, -2, "__index");
   lua_pushliteral(L, PAGE_TYPE);
   lua_setfield(L, -2, "__name");
   lua_pushvalue(L, p->pages->client);
   lua_setfield(L, -2, "client");
-  lua_pushvalue(L, p->pages->fields);
-  lua_setfield(L, -2, "fields");
   lua_pushboolean(L, page == p->root);
   lua_setfield(L, -2, "own");
   push_origin(L, p->pages->result);
   lua_setfield(L, -2, "origin");
-  if (!projected) return;
-  push_ids(L, page);
-  lua_setfield(L, -2, "ids");
+  if (items) set_items(p, page, items);
 }
 
 /* Gives the table on the top of the stack, which shows `page`, its metatable. */
-static void mark_page(const pusher *p, const ps_value *page, bool projected) {
+static void mark_page(const pusher *p, const ps_value *page, const field *items) {
   lua_State *L = p->L;
-  bool shared = !projected && page != p->root;
+  bool shared = !items && page != p->root;
   if (shared && !lua_isnil(L, p->page)) {
     lua_pushvalue(L, p->page);
   } else {
-    push_page_metatable(p, page, projected);
+    push_page_metatable(p, page, items);
     if (shared) {
       lua_pushvalue(L, -1);
       lua_replace(L, p->page);
@@ -134,7 +145,7 @@ static void push_map(const pusher *p, const ps_value *map) {
     push_any(p, v);
     lua_rawset(L, -3);
   }
-  if (has_data && p->pages && is_page(map)) mark_page(p, map, false);
+  if (has_data && p->pages && is_page(map)) mark_page(p, map, NULL);
 }
 
 static void push_any(const pusher *p, const ps_value *v) {
@@ -175,19 +186,33 @@ static void push_projected_list(const pusher *p, const ps_value *list, const fie
   lua_setmetatable(L, -2);
 }
 
+/* "lines.amount" and "lines.data.amount" name the same, but for the result's own page: an event's `data` is its own. */
+static const field *fields_of_items(const pusher *p, const ps_value *page, const field *f) {
+  if (page == p->root) return f;
+  for (const field *child = f->child; child; child = child->next) {
+    if (child->length == 4 && memcmp(child->name, "data", 4) == 0) return child;
+  }
+  return f;
+}
+
 /* Of a page, the items are projected and the rest stays: paging needs it. */
 static void push_projected_page(const pusher *p, const ps_value *page, const field *f) {
   lua_State *L = p->L;
+  const field *items = fields_of_items(p, page, f);
+  if (items->whole) {
+    push_any(p, page);
+    return;
+  }
   lua_createtable(L, 0, (int)ps_count(page));
   for (const ps_value *v = ps_first(page); v; v = ps_next(v)) {
     size_t length;
     const char *key = ps_key(v, &length);
     lua_pushlstring(L, key, length);
-    if (length == 4 && memcmp(key, "data", 4) == 0) push_projected_list(p, v, f);
+    if (length == 4 && memcmp(key, "data", 4) == 0) push_projected_list(p, v, items);
     else push_any(p, v);
     lua_rawset(L, -3);
   }
-  mark_page(p, page, true);
+  if (p->pages) mark_page(p, page, items);
 }
 
 static void push_projected_map(const pusher *p, const ps_value *map, const field *parent) {

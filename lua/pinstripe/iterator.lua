@@ -20,6 +20,8 @@ function iterator.finish(state, call, fields)
   return call:finish(state, fields)
 end
 
+local weak = { __mode = "v" } -- a coroutine that is dropped in the middle lets go of its iterator
+
 local Iterator = { __name = "pinstripe.iterator" }
 Iterator.__index = Iterator
 
@@ -29,6 +31,7 @@ local for_closes = _VERSION >= "Lua 5.4"
 --- `given`: the items of the page that it was made from, which are in the page's own table.
 function iterator.new(state, handle, fields, given)
   local it = setmetatable({ state = state, handle = handle, fields = fields, given = given }, Iterator)
+  it.driving = setmetatable({}, weak)
   if for_closes then return it, nil, nil, it end
   return it
 end
@@ -41,7 +44,7 @@ end
 -- A page is fetched by one coroutine at a time. One that died of an error, or raised and came back, is no hindrance:
 -- then the request counts as lost.
 local function check_free(self)
-  local other = self.driving
+  local other = self.driving[1]
   if other and other ~= running() and other ~= "main" and coroutine.status(other) ~= "dead" then
     error("this iterator is fetching a page already, in another coroutine", 3)
   end
@@ -51,9 +54,9 @@ end
 local function fetch(self)
   local handle = self.handle
   if not handle:fetch() then return nil end
-  self.driving = running()
+  self.driving[1] = running()
   run(self.state, handle)
-  self.driving = nil
+  self.driving[1] = nil
   return handle:feed()
 end
 
@@ -117,24 +120,25 @@ local function page_handle(self, name)
   if not meta or meta.__index ~= page then
     error(name .. " is a method of a page: call it with a colon, as page:" .. name .. "()", 3)
   end
-  return core.iter_page(meta.client.core, self, meta.origin, meta.own, meta.ids), meta
+  local fields = meta.at and core.fields_at(meta.fields, meta.at) or meta.fields
+  return core.iter_page(meta.client.core, self, meta.origin, meta.own, meta.ids), meta.client, fields
 end
 
 --- Its items, then those of the pages after it.
 function page:each()
-  local handle, meta = page_handle(self, "each")
-  return iterator.new(meta.client, handle, meta.fields, self.data)
+  local handle, client, fields = page_handle(self, "each")
+  return iterator.new(client, handle, fields, self.data)
 end
 
 --- The next page; nil after the last; or nil, err.
 function page:fetch_next()
-  local handle, meta = page_handle(self, "fetch_next")
+  local handle, client, fields = page_handle(self, "fetch_next")
   while handle:take() do end
   if not handle:fetch() then return nil end
-  run(meta.client, handle)
+  run(client, handle)
   local ok, err = handle:feed()
   if not ok then return nil, err end
-  return handle:page(meta.client, meta.fields)
+  return handle:page(client, fields)
 end
 
 return iterator

@@ -171,9 +171,9 @@ def openssl(*arguments):
 
 def write_certificates(folder):
     """A CA, the server's certificate, and the CA beside the system's own: in a bundle, and in a directory by hash."""
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3"]
-    openssl("req", "-x509", *key, "-subj", "/CN=pinstripe bench", "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem")
-    openssl("req", "-x509", *key, "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3"]
+    openssl(*new, "-subj", "/CN=pinstripe bench", "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem")
+    openssl(*new, "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
             "-addext", "basicConstraints=critical,CA:FALSE", "-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key",
             "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.pem")
     with open(f"{SYSTEM_CERTIFICATES}/ca-certificates.crt", "rb") as system, open(f"{folder}/ca.pem", "rb") as ours:

@@ -376,6 +376,37 @@ describe("fields", function()
     assert.are.equal("/v1/charges/ch_1/refunds?starting_after=re_2", support.path(requests[2]))
   end)
 
+  local function lines(ids, more)
+    local data = {}
+    for _, id in ipairs(ids) do data[#data + 1] = { id = id, object = "line_item", price = { id = "price_" .. id } } end
+    return { object = "list", url = "/v1/invoices/in_1/lines", has_more = more, data = data }
+  end
+
+  local function collect_lines(names)
+    local invoice = { id = "in_1", object = "invoice", lines = lines({ "il_1", "il_2" }, true) }
+    local stripe = support.client{ invoice, lines({ "il_3" }, false) }
+    local found = stripe.invoices:retrieve("in_1", nil, { fields = names })
+    local items = {}
+    for line in found.lines:each() do items[#items + 1] = line end
+    return items
+  end
+
+  it("of a nested list apply to its next pages, whichever way they are spelt", function()
+    local expected = {}
+    for i = 1, 3 do expected[i] = { price = { id = "price_il_" .. i } } end
+    assert.are.same(expected, collect_lines{ "id", "lines.price.id" })
+    assert.are.same(expected, collect_lines{ "id", "lines.data.price.id" })
+  end)
+
+  it("leave a nested list that is named itself whole, on its next pages too", function()
+    for _, names in ipairs{ { "id", "lines" }, { "id", "lines.data" } } do
+      local items = collect_lines(names)
+      for i = 1, 3 do
+        assert.are.same({ id = "il_" .. i, object = "line_item", price = { id = "price_il_" .. i } }, items[i])
+      end
+    end
+  end)
+
   it("of each leave the ids to the pager", function()
     local stripe, requests = support.client(charges(5))
     local items = {}
