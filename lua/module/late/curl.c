@@ -87,8 +87,10 @@ void curl_slist_free_all(struct curl_slist *list) {
   if (real.slist_free_all) real.slist_free_all(list);
 }
 
-/* An option's number tells the type of its value. NOLINTBEGIN(bugprone-branch-clone): two may be the same here.
- * NOLINTBEGIN(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start. */
+/* An option's number tells the type of its value.
+ *
+ * Two of these types may be the same here; and clang 14 does not see va_start:
+ * NOLINTBEGIN(bugprone-branch-clone,clang-analyzer-valist.Uninitialized) */
 CURLcode curl_easy_setopt(CURL *easy, CURLoption option, ...) {
   CURLcode code = CURLE_OK;
   va_list rest;
@@ -105,7 +107,6 @@ CURLcode curl_easy_setopt(CURL *easy, CURLoption option, ...) {
   va_end(rest);
   return code;
 }
-/* NOLINTEND(bugprone-branch-clone) */
 
 CURLcode curl_easy_getinfo(CURL *easy, CURLINFO info, ...) {
   CURLcode code = CURLE_FAILED_INIT;
@@ -116,4 +117,4 @@ CURLcode curl_easy_getinfo(CURL *easy, CURLINFO info, ...) {
   va_end(rest);
   return code;
 }
-/* NOLINTEND(clang-analyzer-valist.Uninitialized) */
+/* NOLINTEND(bugprone-branch-clone,clang-analyzer-valist.Uninitialized) */
