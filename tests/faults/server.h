@@ -11,6 +11,10 @@ typedef struct server server;
 /* `arguments`: more of server.py's, ended by NULL, or NULL. A server that does not start fails the test. */
 server *server_start(const char *script, const char *const *arguments);
 void server_stop(server *s);
+/* The server of a group of tests, without a script, and cmocka's functions that start and stop it. */
+extern server *it;
+int start_server(void **state);
+int stop_server(void **state);
 const char *server_url(const server *s);
 /* Replaces the script and empties the log. */
 void server_script(const server *s, const char *script);

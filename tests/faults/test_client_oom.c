@@ -15,20 +15,6 @@
   "{\"body\":{\"object\":\"list\",\"url\":\"/v1/charges\",\"has_more\":" more ",\"data\":[{\"id\":\"" first            \
   "1\"},{\"id\":\"" first "2\"}]}"
 
-static server *it;
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
-}
-
 /* False: it failed, for want of memory and nothing else. */
 static bool is_good(const ps_result *r, bool failing) {
   if (ps_result_ok(r)) return true;
@@ -97,5 +83,5 @@ int main(void) {
     cmocka_unit_test(calls_bear_it),
     cmocka_unit_test(lists_bear_it),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -12,21 +12,8 @@
 
 #include <cmocka.h>
 
-static server *it;
 static test_clock hours;
 static ps_client *client;
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
-}
 
 static int begin(void **state) {
   (void)state;
@@ -368,5 +355,5 @@ int main(void) {
     TEST(loopback_bypasses_every_proxy),
     TEST(a_dead_proxy_means_not_sent),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

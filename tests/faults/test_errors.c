@@ -10,21 +10,8 @@
 
 #include <cmocka.h>
 
-static server *it;
 static test_clock hours;
 static ps_client *client;
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
-}
 
 static int begin(void **state) {
   (void)state;
@@ -348,5 +335,5 @@ int main(void) {
     TEST(reads_have_no_key_deletes_have),
     TEST(the_callers_key_goes_out_unchanged),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

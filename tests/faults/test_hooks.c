@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-static server *it;
 static test_clock hours;
 static ps_client *client;
 static ps_buf told;            /* everything that the run told anybody */
@@ -65,18 +64,6 @@ static ps_client *client_with_hooks(const char *url, const char *key, const char
   ps_client *c = client_to(url, &options);
   ps_client_set_clock(c, &hours.clock);
   return c;
-}
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
 }
 
 static int begin(void **state) {
@@ -221,5 +208,5 @@ int main(void) {
     TEST(nothing_told_holds_a_secret),
     TEST(a_base_with_a_password_is_refused_without_repeating_it),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

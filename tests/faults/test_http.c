@@ -10,22 +10,9 @@
 
 #include <cmocka.h>
 
-static server *it;
 static ps_http *http;
 static ps_http_response response;
 static const ps_http_config config;
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
-}
 
 static int begin(void **state) {
   (void)state;
@@ -201,5 +188,5 @@ int main(void) {
     TEST(an_upload_may_be_slow_while_it_moves), TEST(a_wake_before_a_wait_ends_it),
     TEST(a_handle_serves_many_methods),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -22,20 +22,7 @@
 #define SANITIZED false
 #endif
 
-static server *it;
 static ps_client *client;
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
-}
 
 static int begin(void **state) {
   (void)state;
@@ -293,5 +280,5 @@ int main(void) {
     TEST(a_child_asks_again_for_what_was_under_way),
     TEST(a_child_makes_keys_of_its_own),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

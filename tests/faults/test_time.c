@@ -11,21 +11,8 @@
 
 #include <cmocka.h>
 
-static server *it;
 static ps_client *client;
 static double begun;
-
-static int start(void **state) {
-  (void)state;
-  it = server_start("[]", NULL);
-  return 0;
-}
-
-static int stop(void **state) {
-  (void)state;
-  server_stop(it);
-  return 0;
-}
 
 static int begin(void **state) {
   (void)state;
@@ -440,5 +427,5 @@ int main(void) {
     TEST(the_rate_limit_spreads_requests),
     TEST(the_rate_limit_does_not_pass_the_deadline),
   };
-  return cmocka_run_group_tests(tests, start, stop);
+  return cmocka_run_group_tests(tests, start_server, stop_server);
 }

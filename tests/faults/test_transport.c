@@ -226,8 +226,8 @@ static void a_transport_uploads(void **state) {
 static void libcurl_uploads(void **state) {
   (void)state;
   write_file();
-  server *it = server_start("[{\"reset\":\"after\"}]", NULL);
-  ps_client *real = client_to(server_url(it), NULL);
+  server *resetting = server_start("[{\"reset\":\"after\"}]", NULL);
+  ps_client *real = client_to(server_url(resetting), NULL);
   test_clock hours;
   test_clock_init(&hours);
   ps_client_set_clock(real, &hours.clock);
@@ -244,7 +244,7 @@ static void libcurl_uploads(void **state) {
     ps_value_free(params);
   }
   ps_client_free(real);
-  server_stop(it);
+  server_stop(resetting);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
