@@ -6,6 +6,7 @@
 #include "request.h"
 
 #include <arpa/inet.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,13 @@ static bool prepare_string(ps_value *to, const ps_value *from, const ps_api_type
   return true;
 }
 
+/* A form has no exponents. */
+static void prepare_exponent(preparation *p, ps_value *to, const ps_value *from) {
+  double d = ps_double(from, NULL);
+  if (isfinite(d)) ps_value_set_double(to, d);
+  else usage(p, "is too large a number");
+}
+
 static void prepare(preparation *p, ps_value *to, const ps_value *from, const ps_api_type *type);
 
 static void prepare_map(preparation *p, ps_value *to, const ps_value *from, const ps_api_type *type) {
@@ -154,7 +162,7 @@ static void prepare(preparation *p, ps_value *to, const ps_value *from, const ps
   } else if (from->type == PS_LIST) {
     prepare_list(p, to, from, type);
   } else if (!p->json && from->type == PS_NUMBER && strpbrk(from->as.text, "eE")) {
-    ps_value_set_double(to, ps_double(from, NULL)); /* a form has no exponents */
+    prepare_exponent(p, to, from);
   } else if (!p->v2 || !prepare_string(to, from, type)) {
     if (p->json && from->type == PS_STRING && !ps_utf8_valid(from->as.text, from->length)) usage(p, "is not UTF-8");
     ps_value_copy(to, from);

@@ -88,7 +88,6 @@ static bool push_cursor(lua_State *L, const ps_api_operation *op, const argument
   if (!cursor) why = "the option cursor must be a string, as it:cursor() gave it";
   else if (a->options.api_key)
     why = "the option api_key cannot stand beside cursor: a cursor goes on with the client's own key";
-  else if (ps_count(a->scratch->params) > 0) why = "params cannot stand beside cursor: they are in it";
   else if (!is_of_operation(cursor, length, op, a->scratch)) why = "the cursor is that of another list";
   if (!why) return true;
   lua_pushfstring(L, "%s:each: %s", ps_service_path(ps_operation_service(op)), why);

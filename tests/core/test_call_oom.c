@@ -129,7 +129,7 @@ static ps_value *nested_params(void) {
   ps_value *address = ps_map_set(params, "address");
   ps_value_set_null(ps_map_set(address, "line2"));
   ps_value_set_double(ps_map_set(address, "x"), 0.25);
-  ps_value_set_number(ps_map_set(address, "y"), "1e400");
+  ps_value_set_number(ps_map_set(address, "y"), "12345678901234567890.5");
   for (int i = 0; i < 40; i++) ps_value_set_int(ps_list_add(ps_map_set(params, "numbers")), i);
   return params;
 }
