@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server.h"
@@ -310,18 +311,18 @@ static void time_between_runs_is_given_back(void **state) {
 /* Of four items the second makes the iterator ask for the next page; it is there when its turn comes. */
 static void a_page_is_asked_for_ahead(void **state) {
   (void)state;
-  server_script(it, "[" PAGE("a", "true") "}," PAGE("b", "false") ",\"delay\":0.3}]");
+  server_script(it, "[" PAGE("a", "true") "}," PAGE("b", "false") ",\"delay\":0.8}]");
   ps_iter *charges = ps_iter_new(client, PS_CHARGES_LIST, NULL, NULL, NULL);
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "a1");
   assert_int_equal(server_requests(it), 1);
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "a2");
-  usleep(350000);
+  usleep(900000);
   assert_int_equal(server_requests(it), 2);
   double before = seconds_now();
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "a3");
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "a4");
   assert_string_equal(ps_str(ps_iter_next(charges), "id"), "b1");
-  assert_true(seconds_now() - before < 0.25);
+  assert_true(seconds_now() - before < 0.7);
   while (ps_iter_next(charges)) {}
   assert_true(ps_result_ok(ps_iter_result(charges)));
   ps_iter_free(charges);
@@ -346,12 +347,21 @@ static void nothing_is_asked_for_ahead_unwanted(void **state) {
   ps_iter_free(charges);
 }
 
+/* A request that nobody waits for has been written, but the server takes it in when it likes. */
+static void await_requests(size_t count) {
+  const struct timespec moment = {0, 5000000};
+  double end = seconds_now() + 3;
+  while (server_requests(it) < count && seconds_now() < end) nanosleep(&moment, NULL);
+  assert_int_equal(server_requests(it), count);
+}
+
 static void a_page_asked_for_ahead_may_be_dropped(void **state) {
   (void)state;
   server_script(it, "[" PAGE("a", "true") "},{\"silence\":\"after\"}]");
   ps_iter *charges = ps_iter_new(client, PS_CHARGES_LIST, NULL, NULL, NULL);
   assert_non_null(ps_iter_next(charges));
   assert_non_null(ps_iter_next(charges));
+  await_requests(2);
   ps_iter_free(charges);
   ps_result *r = get(client, NULL);
   assert_true(ps_result_ok(r));
@@ -374,15 +384,15 @@ static void the_rate_limit_spreads_requests(void **state) {
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
   ps_call_options other = PS_CALL_OPTIONS_INIT;
   (void)state;
-  options.rate_limit = 5;
+  options.rate_limit = 2;
   other.api_key = "sk_test_another";
   server_script(it, "[]");
   ps_client *paced = client_to(server_url(it), &options);
   for (int i = 0; i < 3; i++) ps_result_free(get(paced, NULL));
-  assert_took(0.4);
+  assert_took(1);
   double before = seconds_now();
   ps_result_free(get(paced, &other));
-  assert_true(seconds_now() - before < 0.2);
+  assert_true(seconds_now() - before < 0.45);
   ps_client_free(paced);
 }
 
