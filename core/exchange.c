@@ -165,6 +165,7 @@ ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *t
   x->arena = arena;
   x->spare = spare;
   x->host = *host;
+  x->state = PS_WAIT; /* of no time: before the first step there is nothing to send */
   x->deadline_ms = -1;
   x->outcome = PS_OUTCOME_NOT_SENT;
   x->own = PS_CALL_OPTIONS_INIT;
@@ -332,13 +333,13 @@ static const ps_value *read_error(ps_exchange *x, const ps_value *data, ps_fault
 }
 
 static bool may_be_unsettled(int status) {
-  return status == 409 || status == 429 || status >= 500;
+  return status == 401 || status == 403 || status == 409 || status == 429 || status >= 500;
 }
 
-/* The worst that is known of this and the earlier attempts. An answer settles an earlier loss, unless it only says
- * "not now". */
+/* The worst that is known of this and the earlier attempts. An answer settles an earlier loss, unless it only says "not
+ * now" or "not with this key", or is not JSON: a proxy's own. */
 static void note_outcome(ps_exchange *x, ps_fault *fault) {
-  bool answered = x->response.status != 0 && fault->outcome == PS_OUTCOME_REJECTED;
+  bool answered = fault->outcome == PS_OUTCOME_REJECTED && fault->kind != PS_ERROR_PROTOCOL;
   bool unsettled = x->outcome == PS_OUTCOME_UNKNOWN && (!answered || may_be_unsettled(x->response.status));
   bool worse = x->outcome == PS_OUTCOME_REJECTED && fault->outcome == PS_OUTCOME_NOT_SENT;
   if (unsettled || worse) fault->outcome = x->outcome;

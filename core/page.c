@@ -86,9 +86,11 @@ static ps_iter *create(const ps_exchange_host *host, const ps_fault *fault) {
   return it;
 }
 
+static const char *const kinds[] = {"list", "search", "v2_list"}; /* of operations, by style */
+
 static page_style style_of(const char *kind) {
-  if (strcmp(kind, "search") == 0) return STYLE_SEARCH;
-  return strcmp(kind, "v2_list") == 0 ? STYLE_V2 : STYLE_V1;
+  if (strcmp(kind, kinds[STYLE_SEARCH]) == 0) return STYLE_SEARCH;
+  return strcmp(kind, kinds[STYLE_V2]) == 0 ? STYLE_V2 : STYLE_V1;
 }
 
 /* Sets the path, without its query: that becomes params. */
@@ -381,6 +383,7 @@ char *ps_iter_cursor(const ps_iter *it) {
   set_if(v, "mode", mode_of(it));
   set_if(v, "method", it->method);
   set_if(v, "path", it->path);
+  set_if(v, "kind", kinds[it->style]);
   ps_value_copy(ps_map_set(v, "params"), it->params);
   set_if(v, "place", *last ? last : spent ? it->next : it->place);
   ps_value_set_int(ps_map_set(v, "skip"), *last || spent ? 0 : (int64_t)(it->started ? it->taken : it->skip));
@@ -410,6 +413,8 @@ static void read_cursor(ps_iter *it, const ps_value *v) {
   copy_options(it, &own);
   it->method = copy_string(it, strcmp(ps_str(v, "method"), "POST") == 0 ? "POST" : "GET");
   set_path(it, ps_str(v, "path"));
+  refuse_plain(it);
+  if (!it->operation && *ps_str(v, "kind")) it->style = style_of(ps_str(v, "kind"));
   ps_value_copy(it->params, ps_get(v, "params"));
   const char *place = ps_str(v, "place");
   it->place = *place ? duplicate(place) : NULL;

@@ -277,7 +277,7 @@ PS_API bool ps_result_ok(const ps_result *r);
 PS_API const ps_value *ps_data(const ps_result *r);
 /* The HTTP status, 0 without a reply. */
 PS_API int ps_result_status(const ps_result *r);
-/* The body as received, not decoded; "" without one. `length` may be NULL. */
+/* The body as received, but for lone surrogate escapes, which read "\ufffd"; "" without one. `length` may be NULL. */
 PS_API const char *ps_result_body(const ps_result *r, size_t *length);
 /* A response header by name in any case, or NULL. */
 PS_API const char *ps_result_header(const ps_result *r, const char *name);

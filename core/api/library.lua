@@ -7,28 +7,30 @@
 ---@field headers table<string, string>
 ---@field request_id? string
 ---@field attempts integer
+---@field idempotency_key? string # of a write
 
 ---@class pinstripe.error
 ---@field kind string # "card", "timeout", ...
 ---@field outcome "not_sent"|"rejected"|"unknown" # whether money may have moved
 ---@field status? integer
----@field headers? table<string, string>
+---@field headers table<string, string>
 ---@field request_id? string
----@field attempts? integer
+---@field attempts integer
 ---@field idempotency_key? string
 
----What happened to a call, for a log.
+---What happened to a call, for a log: tostring gives its line.
 ---@class pinstripe.call_event
 ---@field kind "request"|"response"|"retry"|"notice"
 ---@field level "error"|"warn"|"info"|"debug"
----@field operation string
+---@field operation? string # its id; absent for `request` of an unknown route
 ---@field method string
 ---@field path string
 ---@field attempt integer
----@field status integer
+---@field status? integer # absent without a reply
 ---@field duration number
----@field request_id string
----@field message string
+---@field request_id? string
+---@field message? string
+---@field line string
 
 ---@class pinstripe.request
 ---@field method string
@@ -53,6 +55,7 @@
 ---@field cursor? string # of `each`: go on where this stood
 
 ---@class pinstripe.iterator
+---@overload fun(): any # for `for`: raises the error of a page that failed
 local iterator = {}
 ---The next object; nil at the end; nil and an error, after which this may be called again.
 ---@return any object
@@ -89,10 +92,12 @@ function client:request(method, path, params, options) end
 ---@class pinstripe
 ---@field version string
 ---@field null pinstripe.null
+---@field json { decode: (fun(text: string): any, string?), encode: (fun(value: any): string) }
 ---@field api table # the services, operations, parameters and objects of the API
 local pinstripe = {}
 ---@param api_key? string # default: STRIPE_API_KEY of the environment
 ---@param options? pinstripe.client_options
+---@overload fun(options: pinstripe.client_options): pinstripe.client
 ---@return pinstripe.client client
 function pinstripe.client(api_key, options) end
 ---assert, on every Lua, for errors that are tables.
@@ -103,6 +108,6 @@ function pinstripe.client(api_key, options) end
 function pinstripe.check(value, err) end
 ---Marks a table of one's own as a list, even if it is empty.
 ---@generic T: table
----@param t T
+---@param t? T
 ---@return T t
 function pinstripe.array(t) end

@@ -315,6 +315,17 @@ static void a_bad_client_spoils_each_call(void **state) {
   ps_client_free(client);
 }
 
+static void before_its_first_step_an_exchange_has_nothing_to_carry_out(void **state) {
+  (void)state;
+  ps_client *client = ps_client_new("sk_test_1", NULL);
+  ps_exchange *x = ps_exchange_new(client, "customers.craete", NULL, NULL, NULL);
+  assert_true(ps_exchange_carry(x, 0));
+  assert_int_equal(ps_exchange_step(x), PS_DONE);
+  assert_usage(ps_exchange_result(x), "customers.craete is not an operation");
+  ps_exchange_free(x);
+  ps_client_free(client);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(options_are_not_set_at_first),
@@ -333,6 +344,7 @@ int main(void) {
     cmocka_unit_test(a_client_is_counted),
     cmocka_unit_test(an_unknown_operation_is_named),
     cmocka_unit_test(a_bad_client_spoils_each_call),
+    cmocka_unit_test(before_its_first_step_an_exchange_has_nothing_to_carry_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

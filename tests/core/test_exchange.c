@@ -960,6 +960,8 @@ static void a_cursor_that_is_none_is_refused(void **state) {
     {CURSOR("\"path\":\"/v1/charges\\r\\nX: y\""), "must begin with one"},
     {CURSOR("\"path\":\"/v2/core/events\",\"place\":\"https://evil.example/v2\""), "must begin with one"},
     {CURSOR("\"path\":\"/v2/core/events\",\"place\":\"//evil.example/v2\""), "must begin with one"},
+    {"{\"format\":1,\"mode\":\"test\",\"method\":\"POST\",\"params\":{},\"path\":\"/v1/refunds\"}",
+     "refunds.create does not return a list"},
     {CURSOR("\"path\":\"/v1/charges\",\"base\":\"https://evil.example\""), "the option base must be"},
     {CURSOR("\"path\":\"/v1/charges\",\"headers\":{\"Authorization\":\"Bearer x\"}"), "the header Authorization"},
     {CURSOR("\"path\":\"/v1/charges\",\"headers\":{\"A\":\"b\\r\\nc\"}"), "the header A holds"},
