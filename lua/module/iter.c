@@ -53,7 +53,7 @@ static iter *push_iter(lua_State *L) {
 
 static iter *check_iter(lua_State *L) {
   iter *it = luaL_checkudata(L, 1, ITER_TYPE);
-  if (!it->iter) luaL_error(L, "the iterator is closed");
+  if (!it->iter || it->machine.closed) luaL_error(L, "the iterator is closed");
   return it;
 }
 
@@ -63,6 +63,15 @@ int iter_gc(lua_State *L) {
   it->census->open--;
   ps_iter_free(it->iter);
   *it = (iter){.census = NULL};
+  return 0;
+}
+
+/* iter:close(). While the core's memory is being read, a finalizer or a metamethod may get here: then the collector frees
+ * the iterator later. */
+static int close_iter(lua_State *L) {
+  iter *it = luaL_checkudata(L, 1, ITER_TYPE);
+  if (!it->machine.reading) return iter_gc(L);
+  it->machine.closed = true;
   return 0;
 }
 
@@ -211,17 +220,19 @@ int core_iter_page(lua_State *L) {
 /* ---- Items ---- */
 
 /* Pushes the item, with the pages inside it able to go on. Stack: iter, client, fields. */
-static int return_item(lua_State *L, const iter *it, const ps_value *item) {
+static int return_item(lua_State *L, iter *it, const ps_value *item) {
+  it->machine.reading = true;
   const page_context pages = {.result = ps_iter_result(it->iter), .client = 2, .fields = 3};
   push_value(L, item, to_fields(L, 3), &pages);
-  return 1;
+  return end_reading(&it->machine, 1);
 }
 
-static int return_error(lua_State *L, const iter *it) {
+static int return_error(lua_State *L, iter *it) {
   lua_pushnil(L);
   if (ps_result_ok(ps_iter_result(it->iter))) return 1;
+  it->machine.reading = true;
   push_error(L, ps_iter_result(it->iter));
-  return 2;
+  return end_reading(&it->machine, 2);
 }
 
 /* iter:next(client, fields) → the item; nil at the end; nil, error; or nil, nil, true: call again */
@@ -277,21 +288,22 @@ static int iter_page(lua_State *L) {
   iter *it = check_iter(L);
   lua_settop(L, 3);
   const page_context pages = {.result = ps_iter_result(it->iter), .client = 2, .fields = 3};
-  return push_result(L, pages.result, &pages, false);
+  it->machine.reading = true;
+  return end_reading(&it->machine, push_result(L, pages.result, &pages, false));
 }
 
 /* iter:cursor() → where it stands, as JSON */
 static int iter_cursor(lua_State *L) {
-  iter *it = check_iter(L);
   scratch *s = push_scratch(L);
+  const iter *it = check_iter(L);
   s->text = ps_iter_cursor(it->iter);
-  if (!s->text) return luaL_error(L, "not enough memory");
+  if (!s->text) return luaL_error(L, "no cursor: the list could not begin (next() tells why), or not enough memory");
   lua_pushstring(L, s->text);
   clear_scratch(s);
   return 1;
 }
 
 const luaL_Reg iter_methods[] = {
-  {"next", iter_next}, {"item", iter_item},     {"take", iter_take}, {"fetch", iter_fetch}, {"feed", iter_feed},
-  {"page", iter_page}, {"cursor", iter_cursor}, {"close", iter_gc},  {NULL, NULL},
+  {"next", iter_next}, {"item", iter_item},     {"take", iter_take},   {"fetch", iter_fetch}, {"feed", iter_feed},
+  {"page", iter_page}, {"cursor", iter_cursor}, {"close", close_iter}, {NULL, NULL},
 };

@@ -20,8 +20,13 @@ machine *check_machine(lua_State *L, int index) {
   machine *m = test_userdata(L, index, CALL_TYPE);
   if (!m) m = test_userdata(L, index, ITER_TYPE);
   if (!m) luaL_argerror(L, index, "a call or an iterator expected");
-  if (!m->exchange) luaL_error(L, "nothing is under way: the call was closed");
+  if (!m->exchange || m->closed) luaL_error(L, "nothing is under way: the call was closed");
   return m;
+}
+
+int end_reading(machine *m, int results) {
+  m->reading = false;
+  return results;
 }
 
 /* machine:run() → whether it is done. Returns now and then, so that a debug hook (Ctrl-C in the interpreter) gets its turn. */
@@ -134,6 +139,7 @@ static void set_seconds(lua_State *L, const char *name, double seconds) {
 static int machine_request(lua_State *L) {
   machine *m = check_machine(L, 1);
   if (!m->sending) return luaL_error(L, "no request is to be sent");
+  m->reading = true;
   const ps_http_request *request = ps_exchange_request(m->exchange);
   lua_createtable(L, 0, 8);
   lua_pushstring(L, request->method);
@@ -146,11 +152,11 @@ static int machine_request(lua_State *L) {
   if (request->deadline >= 0 && request->deadline < timeout) timeout = request->deadline;
   set_seconds(L, "timeout", timeout);
   set_seconds(L, "connect_timeout", request->connect_timeout);
-  if (set_body(L, m, request->body)) return 1;
+  if (set_body(L, m, request->body)) return end_reading(m, 1);
   ps_http_response_fail(ps_exchange_response(m->exchange), PS_ERROR_USAGE, PS_OUTCOME_NOT_SENT,
                         "the body of the request could not be read to its end");
   lua_pushnil(L);
-  return 1;
+  return end_reading(m, 1);
 }
 
 /* ---- The answer ---- */
@@ -233,9 +239,11 @@ static int machine_answer(lua_State *L) {
   machine *m = check_machine(L, 1);
   lua_settop(L, 4);
   if (!m->sending) return luaL_error(L, "no request was sent");
+  m->reading = true;
   ps_http_response *response = ps_exchange_response(m->exchange);
-  if (lua_istable(L, 2)) return answer_reply(L, response);
-  if (lua_isnil(L, 2)) return answer_failure(L, response);
+  if (lua_istable(L, 2)) return end_reading(m, answer_reply(L, response));
+  if (lua_isnil(L, 2)) return end_reading(m, answer_failure(L, response));
+  m->reading = false;
   return refuse_answer(L, "the first value");
 }
 
@@ -260,8 +268,10 @@ static void set_line(lua_State *L, const ps_call_event *e) {
 /* machine:event() → what has happened since the last step, one at a time; nil: nothing more */
 static int machine_event(lua_State *L) {
   static const char *const kinds[] = {"request", "response", "retry", "notice"};
-  const ps_call_event *e = ps_exchange_event(check_machine(L, 1)->exchange);
+  machine *m = check_machine(L, 1);
+  const ps_call_event *e = ps_exchange_event(m->exchange);
   if (!e) return 0;
+  m->reading = true;
   lua_createtable(L, 0, 11);
   set_word(L, "kind", kinds[e->kind]);
   set_word(L, "level", ps_log_level_name(e->level));
@@ -280,7 +290,7 @@ static int machine_event(lua_State *L) {
   }
   luaL_getmetatable(L, EVENT_TYPE);
   lua_setmetatable(L, -2);
-  return 1;
+  return end_reading(m, 1);
 }
 
 const luaL_Reg machine_methods[] = {

@@ -35,6 +35,8 @@
 typedef struct machine {
   ps_exchange *exchange; /* NULL: nothing under way */
   bool sending;          /* a request is out: its body may be read, its answer given */
+  bool reading;          /* what the core lent is being read, with allocations by Lua in between; see close_iter */
+  bool closed;           /* meanwhile */
   int attempt;           /* counts requests, so that the reader of an old one's body knows */
 } machine;
 
@@ -136,6 +138,8 @@ int call_gc(lua_State *L);
 /* ---- machine.c ---- */
 
 machine *check_machine(lua_State *L, int index);
+/* Around what reads the core's memory and allocates in Lua; returns `results`. A Lua error leaves it open: harmless. */
+int end_reading(machine *m, int results);
 extern const luaL_Reg machine_methods[];
 
 /* ---- iter.c ---- */

@@ -2,14 +2,16 @@
  * the result is freed as soon as they stand. */
 #include "module.h"
 
-#include <ctype.h>
-
 /* ---- Headers: lower-case names; a look-up may use any case ---- */
 
+/* ASCII's letters alone, whatever the locale. */
 static void push_lower(lua_State *L, const char *s, size_t length) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  for (size_t i = 0; i < length; i++) luaL_addchar(&b, (char)tolower((unsigned char)s[i]));
+  for (size_t i = 0; i < length; i++) {
+    bool upper = s[i] >= 'A' && s[i] <= 'Z';
+    luaL_addchar(&b, (char)(upper ? s[i] - 'A' + 'a' : s[i]));
+  }
   luaL_pushresult(&b);
 }
 

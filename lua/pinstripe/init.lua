@@ -57,7 +57,7 @@ function core.error_meta.__tostring(err)
   for _, name in ipairs{ "code", "decline_code", "param" } do
     if type(err[name]) == "string" then facts[#facts + 1] = name .. " " .. err[name] end
   end
-  if err.request_id then facts[#facts + 1] = "request " .. err.request_id end
+  if type(err.request_id) == "string" then facts[#facts + 1] = "request " .. err.request_id end
   if err.outcome == "unknown" then facts[#facts + 1] = "outcome unknown" end
   local line = err.kind .. ": " .. err.message
   return #facts == 0 and line or line .. " (" .. table.concat(facts, ", ") .. ")"

@@ -41,6 +41,12 @@ local function running()
   return co and not is_main and co or "main"
 end
 
+-- A misuse, in the name of the function that calls this one.
+local function check_self(self, name)
+  if type(self) == "table" and getmetatable(self) == Iterator then return end
+  error(name .. " is a method of an iterator: call it with a colon, as it:" .. name .. "()", 3)
+end
+
 -- A page is fetched by one coroutine at a time. One that died of an error, or raised and came back, is no hindrance:
 -- then the request counts as lost.
 local function check_free(self)
@@ -51,8 +57,7 @@ local function check_free(self)
 end
 
 -- Fetches the next page in Lua: true, or nothing at the end, or nil and the error.
-local function fetch(self)
-  local handle = self.handle
+local function fetch(self, handle)
   if not handle:fetch() then return nil end
   self.driving[1] = running()
   run(self.state, handle)
@@ -60,27 +65,28 @@ local function fetch(self)
   return handle:feed()
 end
 
-local function next_driven(self)
+local function next_driven(self, handle)
   while true do
-    local item = self.handle:item(self.state, self.fields)
+    local item = handle:item(self.state, self.fields)
     if item ~= nil then return item end
-    local ok, err = fetch(self)
+    local ok, err = fetch(self, handle)
     if not ok then return nil, err end
   end
 end
 
 --- The next item; nil at the end; or nil, err: then it may be called again, and tries that page once more.
 function Iterator:next()
-  local handle = self.handle
+  check_self(self, "next")
+  local handle, given = self.handle, self.given
   if not handle then return nil end
   check_free(self)
-  if self.given then
+  if given then
     for index in handle.take, handle do
-      if self.given[index] ~= nil then return self.given[index] end
+      if given[index] ~= nil then return given[index] end
     end
     self.given = nil
   end
-  if self.state.driven then return next_driven(self) end
+  if self.state.driven then return next_driven(self, handle) end
   local item, err, waiting
   repeat item, err, waiting = handle:next(self.state, self.fields) until not waiting
   return item, err
@@ -95,14 +101,17 @@ end
 
 --- Where it stands, as a string to be stored: each(params, {cursor = ...}) goes on from there.
 function Iterator:cursor()
+  check_self(self, "cursor")
   if not self.handle then error("the iterator is closed", 2) end
   return self.handle:cursor()
 end
 
 --- Ends it; a page on its way is dropped.
 function Iterator:close()
-  if self.handle then self.handle:close() end
+  check_self(self, "close")
+  local handle = self.handle
   self.handle, self.given = nil, nil
+  if handle then handle:close() end
 end
 
 Iterator.__close = Iterator.close

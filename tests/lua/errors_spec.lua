@@ -59,6 +59,20 @@ describe("an error of the API", function()
   end)
 end)
 
+describe("an error of a server that is not Stripe's", function()
+  it("prints, whatever its fields hold", function()
+    local odd = { { 1 }, { a = 1 }, true, 5, "", "odd" }
+    for _, name in ipairs{ "request_id", "message", "code", "decline_code", "param", "kind", "status", "outcome" } do
+      for _, value in ipairs(odd) do
+        local stripe = support.client({ support.reply(402, { error = { [name] = value } }) }, { max_retries = 0 })
+        local _, err = stripe.charges:list()
+        assert.are.equal("string", type(tostring(err)))
+        assert.matches("402", tostring(err), 1, true)
+      end
+    end
+  end)
+end)
+
 describe("an error of the library", function()
   it("says what may have happened", function()
     local stripe = support.client(function() return nil, "cable cut" end)

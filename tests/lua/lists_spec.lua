@@ -147,6 +147,48 @@ describe("each", function()
   end
 end)
 
+describe("an iterator", function()
+  it("may be closed by what its transport returns", function()
+    local stream
+    local parts = { status = 200, headers = {}, body = "{}" }
+    local stripe = support.client(function()
+      return setmetatable({}, {
+        __index = function(_, name)
+          stream:close()
+          return parts[name]
+        end,
+      })
+    end)
+    stream = stripe.charges:each()
+    local ok, why = pcall(stream.next, stream)
+    assert.is_false(ok)
+    assert.matches("closed", why, 1, true)
+    assert.is_nil(stream:next())
+  end)
+
+  it("names its methods when they are called without it", function()
+    local stripe = support.client(charges(1))
+    local stream = stripe.charges:each()
+    for _, name in ipairs{ "next", "cursor", "close" } do
+      for _, other in ipairs{ false, 5, {}, stripe } do
+        local ok, why = pcall(function() stream[name](other) end)
+        assert.is_false(ok)
+        assert.matches("lists_spec.*" .. name .. " is a method of an iterator: call it with a colon", why)
+      end
+    end
+  end)
+
+  it("that cannot begin has no cursor, and says so", function()
+    local stripe = support.client{}
+    local stream = stripe.charges:each(nil, { cursor = "?" })
+    assert.has_error(function() stream:cursor() end,
+      "no cursor: the list could not begin (next() tells why), or not enough memory")
+    local item, err = stream:next()
+    assert.is_nil(item)
+    assert.matches("the cursor is not one", err.message, 1, true)
+  end)
+end)
+
 describe("a page", function()
   it("is the answer of list, with its own limit", function()
     local stripe, requests = support.client(charges(25))

@@ -71,6 +71,46 @@ describe("the collector", function()
     end)
   end
 
+  -- An object with a finalizer, on every Lua.
+  local function finalized(object, finalize)
+    if not rawget(_G, "newproxy") then return setmetatable(object, { __gc = finalize }) end
+    object.proxy = rawget(_G, "newproxy")(true)
+    getmetatable(object.proxy).__gc = finalize
+    return object
+  end
+
+  it("may close an iterator whose item is being made", function()
+    local ids, closed = {}, 0
+    for i = 1, 50 do ids[i] = "ch_" .. i end
+    local stripe = support.client(function() return support.reply(200, support.page(ids, true)) end)
+    local function begin(skipped)
+      local it = stripe.charges:each()
+      for _ = 1, skipped do it:next() end
+      return finalized({ it = it }, function()
+        closed = closed + 1
+        it:close()
+        for i = 1, 20 do string.rep("x", 10000 + i) end -- where the item was
+      end)
+    end
+    local function next_of(object)
+      local it = object.it
+      return it:next() -- a tail call: nobody holds the object any more
+    end
+    local pause, step = collectgarbage("setpause", 1), collectgarbage("setstepmul", 10000)
+    for round = 1, 600 do
+      local ok, item = pcall(function() return next_of(begin(round % 50)) end)
+      if not ok then
+        assert.matches("closed", tostring(item), 1, true)
+      elseif item ~= nil then -- nil: it was closed before
+        assert.are.same({ "charge", "ch_" .. round % 50 + 1, 100 * (round % 50 + 1) },
+          { item.object, item.id, item.amount })
+      end
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", step)
+    assert.is_true(closed > 100)
+  end)
+
   it("frees what was dropped in the middle", function()
     local stripe = pinstripe.client(support.KEY, { transport = send })
     local parked = pinstripe.client(support.KEY, { transport = coroutine.yield })
