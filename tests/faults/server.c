@@ -149,6 +149,16 @@ ps_client *client_to(const char *url, const ps_client_options *options) {
   return client;
 }
 
+void assert_unanswered(ps_result *r, ps_error kind, ps_outcome outcome, int attempts) {
+  assert_string_equal(ps_error_kind_name(ps_error_kind(r)), ps_error_kind_name(kind));
+  assert_string_equal(ps_outcome_name(ps_error_outcome(r)), ps_outcome_name(outcome));
+  assert_int_equal(ps_result_attempts(r), attempts);
+  assert_int_equal(ps_result_status(r), 0);
+  assert_true(*ps_error_message(r) != '\0');
+  assert_null(strchr(ps_error_message(r), '\n'));
+  ps_result_free(r);
+}
+
 ps_result *post(ps_client *client, const ps_call_options *options) {
   ps_value *params = ps_params("email", "jenny@example.com", NULL);
   ps_result *r = ps_call(client, PS_CUSTOMERS_CREATE, NULL, params, options);

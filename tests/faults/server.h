@@ -30,6 +30,9 @@ ps_client *client_to(const char *url, const ps_client_options *options);
 ps_result *post(ps_client *client, const ps_call_options *options);
 ps_result *get(ps_client *client, const ps_call_options *options);
 
+/* That the call ended in this error without a reply, and says so in one line; frees it. */
+void assert_unanswered(ps_result *r, ps_error kind, ps_outcome outcome, int attempts);
+
 /* Sleeps pass at once and are noted; dice always give `dice`. */
 typedef struct test_clock {
   int64_t now, unix_time;

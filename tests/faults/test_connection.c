@@ -29,16 +29,6 @@ static int end(void **state) {
   return 0;
 }
 
-static void assert_failed(ps_result *r, ps_error kind, ps_outcome outcome, int attempts) {
-  assert_string_equal(ps_error_kind_name(ps_error_kind(r)), ps_error_kind_name(kind));
-  assert_string_equal(ps_outcome_name(ps_error_outcome(r)), ps_outcome_name(outcome));
-  assert_int_equal(ps_result_attempts(r), attempts);
-  assert_int_equal(ps_result_status(r), 0);
-  assert_true(*ps_error_message(r) != '\0');
-  assert_null(strstr(ps_error_message(r), "\n"));
-  ps_result_free(r);
-}
-
 /* ---- Nothing there ---- */
 
 /* A socket bound to a port of its own; `backlog` negative: nobody listens there. */
@@ -59,7 +49,7 @@ static void a_refused_connection_was_not_sent(void **state) {
   int fd = bind_socket(-1, url);
   ps_client *lonely = client_to(url, NULL);
   ps_client_set_clock(lonely, &hours.clock);
-  assert_failed(post(lonely, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, 3);
+  assert_unanswered(post(lonely, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, 3);
   assert_int_equal(hours.sleep_count, 2);
   ps_client_free(lonely);
   close(fd);
@@ -84,7 +74,7 @@ static void a_connection_that_hangs_was_not_sent(void **state) {
   ps_client *lonely = client_to(url, &options);
   ps_client_set_clock(lonely, &hours.clock);
   double before = seconds_now();
-  assert_failed(post(lonely, NULL), PS_ERROR_TIMEOUT, PS_OUTCOME_NOT_SENT, 2);
+  assert_unanswered(post(lonely, NULL), PS_ERROR_TIMEOUT, PS_OUTCOME_NOT_SENT, 2);
   double passed = seconds_now() - before;
   assert_true(passed > 0.39 && passed < 3);
   ps_client_free(lonely);
@@ -96,7 +86,7 @@ static void a_connection_that_hangs_was_not_sent(void **state) {
 
 static void assert_lost(const char *script) {
   server_script(it, script);
-  assert_failed(post(client, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, 3);
+  assert_unanswered(post(client, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, 3);
   assert_int_equal(server_requests(it), 3);
 }
 
@@ -130,9 +120,9 @@ static void a_loss_is_made_good_by_a_later_attempt(void **state) {
 static void what_is_not_http_is_a_protocol_error(void **state) {
   (void)state;
   server_script(it, "[{\"raw\":\"SSH-2.0-OpenSSH_9.2\\r\\n\"}]");
-  assert_failed(post(client, NULL), PS_ERROR_PROTOCOL, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(post(client, NULL), PS_ERROR_PROTOCOL, PS_OUTCOME_UNKNOWN, 1);
   server_script(it, "[{\"headers\":{\"Content-Encoding\":\"gzip\"},\"body\":\"not gzip at all\"}]");
-  assert_failed(post(client, NULL), PS_ERROR_PROTOCOL, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(post(client, NULL), PS_ERROR_PROTOCOL, PS_OUTCOME_UNKNOWN, 1);
 }
 
 static void too_large_a_body_is_refused(void **state) {
@@ -147,7 +137,7 @@ static void too_large_a_body_is_refused(void **state) {
   ps_client *small = client_to(server_url(it), &options);
   for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
     server_script(it, scripts[i]);
-    assert_failed(post(small, NULL), PS_ERROR_TOO_LARGE, PS_OUTCOME_UNKNOWN, 1);
+    assert_unanswered(post(small, NULL), PS_ERROR_TOO_LARGE, PS_OUTCOME_UNKNOWN, 1);
   }
   server_script(it, "[{\"body\":\"\\\"fits\\\"\"}]");
   ps_result *r = post(small, NULL);
@@ -188,7 +178,7 @@ static void a_reused_connection_that_dies_is_not_sent_again_silently(void **stat
     server_script(it, "[{},{\"close\":true},{}]");
     ps_result_free(get(client, NULL));
     ps_result *r = write ? post(client, &options) : get(client, &options);
-    assert_failed(r, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, 1);
+    assert_unanswered(r, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, 1);
     assert_int_equal(server_requests(it), 2);
     assert_int_equal(server_connections(it), 1);
   }
@@ -326,7 +316,7 @@ static void a_dead_proxy_means_not_sent(void **state) {
   (void)state;
   int fd = bind_socket(-1, dead);
   ps_client *c = client_elsewhere(dead);
-  assert_failed(post(c, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, 3);
+  assert_unanswered(post(c, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, 3);
   ps_client_free(c);
   close(fd);
 }

@@ -34,13 +34,6 @@ static void assert_took(double least) {
   if (passed < least - 0.01 || passed > least + 3) fail_msg("took %g s, not about %g", passed, least);
 }
 
-static void assert_failed(ps_result *r, ps_error kind, ps_outcome outcome, int attempts) {
-  assert_string_equal(ps_error_kind_name(ps_error_kind(r)), ps_error_kind_name(kind));
-  assert_string_equal(ps_outcome_name(ps_error_outcome(r)), ps_outcome_name(outcome));
-  assert_int_equal(ps_result_attempts(r), attempts);
-  ps_result_free(r);
-}
-
 /* ---- Timeouts ---- */
 
 static void a_silent_attempt_times_out(void **state) {
@@ -51,7 +44,7 @@ static void a_silent_attempt_times_out(void **state) {
   server_script(it, "[{\"silence\":\"after\",\"repeat\":true}]");
   ps_result *r = post(client, &options);
   assert_non_null(strstr(ps_error_message(r), "within 0.2 s"));
-  assert_failed(r, PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(r, PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
   assert_took(0.2);
 }
 
@@ -77,7 +70,7 @@ static void the_deadline_ends_all_attempts(void **state) {
   server_script(it, "[{\"silence\":\"after\",\"repeat\":true}]");
   ps_result *r = post(client, &options);
   assert_non_null(strstr(ps_error_message(r), "deadline"));
-  assert_failed(r, PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(r, PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
   assert_took(0.3);
 }
 
@@ -87,7 +80,7 @@ static void a_dripping_answer_does_not_outlive_the_timeout(void **state) {
   options.timeout = 0.2;
   options.max_retries = 0;
   server_script(it, "[{\"size\":100,\"slow\":[1,0.05]}]");
-  assert_failed(get(client, &options), PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(get(client, &options), PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
   assert_took(0.2);
 }
 
@@ -131,7 +124,7 @@ static void a_download_that_stands_still_times_out(void **state) {
   server_script(it, "[{\"size\":50,\"slow\":[10,0.1],\"cut\":20,\"then\":\"hold\"}]");
   ps_result *r = download(&options);
   assert_non_null(strstr(ps_error_message(r), "no byte"));
-  assert_failed(r, PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(r, PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
   assert_took(0.3);
 }
 
@@ -141,7 +134,7 @@ static void an_upload_that_stands_still_times_out(void **state) {
   options.timeout = 0.2;
   options.max_retries = 0;
   server_script(it, "[{\"silence\":\"headers\"}]");
-  assert_failed(upload(&options, (size_t)16 << 20), PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(upload(&options, (size_t)16 << 20), PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
   assert_took(0.2);
 }
 
@@ -150,7 +143,7 @@ static void a_deadline_that_is_given_holds_for_transfers_too(void **state) {
   (void)state;
   options.deadline = 0.25;
   server_script(it, "[{\"size\":100,\"slow\":[1,0.05]}]");
-  assert_failed(download(&options), PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(download(&options), PS_ERROR_TIMEOUT, PS_OUTCOME_UNKNOWN, 1);
   assert_took(0.25);
 }
 
@@ -195,13 +188,13 @@ static void cancel_ends_a_silent_call(void **state) {
   (void)state;
   ps_result *r = post_cancelled("[{\"silence\":\"after\"}]");
   assert_int_equal(strlen(ps_result_idempotency_key(r)), 36);
-  assert_failed(r, PS_ERROR_CANCELLED, PS_OUTCOME_UNKNOWN, 1);
+  assert_unanswered(r, PS_ERROR_CANCELLED, PS_OUTCOME_UNKNOWN, 1);
 }
 
 static void cancel_ends_a_wait(void **state) {
   (void)state;
   ps_result *r = post_cancelled("[{\"status\":429,\"headers\":{\"Retry-After\":\"30\"},\"body\":{\"error\":{}}}]");
-  assert_failed(r, PS_ERROR_CANCELLED, PS_OUTCOME_REJECTED, 1);
+  assert_unanswered(r, PS_ERROR_CANCELLED, PS_OUTCOME_REJECTED, 1);
 }
 
 static void cancel_before_the_run_sends_nothing(void **state) {
@@ -210,7 +203,7 @@ static void cancel_before_the_run_sends_nothing(void **state) {
   ps_exchange *x = ps_exchange_new(client, PS_CUSTOMERS_CREATE, NULL, NULL, NULL);
   ps_exchange_cancel(x);
   assert_int_equal(ps_exchange_run(x, -1), PS_DONE);
-  assert_failed(ps_exchange_result(x), PS_ERROR_CANCELLED, PS_OUTCOME_NOT_SENT, 0);
+  assert_unanswered(ps_exchange_result(x), PS_ERROR_CANCELLED, PS_OUTCOME_NOT_SENT, 0);
   ps_exchange_free(x);
   assert_int_equal(server_requests(it), 0);
 }
@@ -404,7 +397,7 @@ static void the_rate_limit_does_not_pass_the_deadline(void **state) {
   server_script(it, "[]");
   ps_client *paced = client_to(server_url(it), &options);
   ps_result_free(get(paced, NULL));
-  assert_failed(get(paced, NULL), PS_ERROR_TIMEOUT, PS_OUTCOME_NOT_SENT, 0);
+  assert_unanswered(get(paced, NULL), PS_ERROR_TIMEOUT, PS_OUTCOME_NOT_SENT, 0);
   ps_client_free(paced);
   assert_took(0);
 }
