@@ -1,14 +1,14 @@
 # pinstripe. `make run` shows it, `make test` tests it; each first installs what this Debian machine lacks, by name.
 #
 #   make              the library and the Lua modules, under build/
-#   make run          a Lua script drives the API, against the official mock and a server that pages
-#   make run LIVE=1   the same against Stripe itself, with STRIPE_API_KEY, which must be a test key
+#   make run          a Lua script takes a payment and more, against the sandbox: no key, no network
+#   make run LIVE=1   another drives Stripe itself, with STRIPE_API_KEY, which must be a test key
 #   make test         every test
 #   make lint         form, warnings, sizes
 #   make asan         every test of C and Lua under the address and undefined sanitizers
 #   make valgrind     the C tests under valgrind
 #   make bench        measures and prints ratios
-#   make env          export lines for Lua 5.4: eval "$(make -s env)"
+#   make env          export lines for Lua 5.4 and Python: eval "$(make -s env)"
 #   make install      PREFIX=/usr/local DESTDIR=
 #   make dist         the archive, with all that is generated: it builds without Python
 #   make format       gives C sources the project's form
@@ -34,7 +34,7 @@ all:
 run:
 	@.ci/install run
 	@$(MAKE) all
-	@tests/tools/run-tour $(BUILD) $(if $(LIVE),live,mock)
+	@$(if $(LIVE),tests/tools/run-tour $(BUILD) live,. $(BUILD)/lua/5.4/env && lua5.4 examples/lua/payment.lua)
 
 test:
 	@.ci/install test
@@ -43,7 +43,7 @@ test:
 	@tests/tools/run-ctest $(BUILD) -j $(JOBS) $(CTEST_FLAGS)
 
 asan:
-	@.ci/install test
+	@.ci/install test asan
 	$(call build,$(BUILD)/asan,-DPS_TESTS=ON -DPS_SANITIZE=address$(comma)undefined -DCMAKE_BUILD_TYPE=Debug)
 	$(call compile,$(BUILD)/asan)
 	@tests/tools/run-ctest $(BUILD)/asan -j $(JOBS) $(CTEST_FLAGS)
@@ -63,7 +63,7 @@ lint:
 
 format:
 	@.ci/install lint
-	find core lua/module tests examples -name '*.[ch]' | xargs clang-format -i
+	find core lua/module lua/sandbox lua/shell tests examples -name '*.[ch]' | xargs clang-format -i
 
 bench: all
 	@.ci/install bench
@@ -71,7 +71,7 @@ bench: all
 
 env:
 	@[ -e $(BUILD)/lua/5.4/pinstripe/core.so ] || echo "make env: nothing is built yet: run make" >&2
-	@cat $(BUILD)/lua/5.4/env
+	@cat $(BUILD)/lua/5.4/env $(wildcard $(BUILD)/python/env)
 
 install: all
 	cmake --install $(BUILD) --prefix $(PREFIX)

@@ -14,7 +14,7 @@ pages, and errors that say whether money may have moved.]],
 dependencies = {
   "lua >= 5.1, < 5.5",
 }
--- libcurl and yajl are found by pkg-config. An archive of `make dist` carries the generated C; a checkout generates it,
+-- libcurl, yajl and OpenSSL are found by pkg-config. An archive of `make dist` carries the generated C; a checkout generates it,
 -- with Python.
 build = {
   type = "cmake",

@@ -51,6 +51,12 @@ struct ps_api_event {
   uint16_t first, count; /* in `lists`: strings */
 };
 
+/* An address that is built and not called. */
+typedef struct ps_api_url {
+  uint16_t id, base, path, express_path, params; /* express_path "": none; params: a type */
+  uint16_t first, count;                         /* in `lists`: params and what they are by default */
+} ps_api_url;
+
 /* One segment of the paths; an id's has no name and stands last among its parent's children. Node 0 is the root. */
 typedef struct ps_api_route {
   uint16_t segment;
@@ -59,7 +65,7 @@ typedef struct ps_api_route {
 } ps_api_route;
 
 typedef struct ps_api_counts {
-  uint16_t strings, operations, services, objects, events;
+  uint16_t strings, operations, services, objects, events, urls;
   uint16_t version;           /* string */
   uint16_t string_type;       /* the type of a plain string */
   uint16_t bases, base_count; /* in `lists`: name, URL, name, URL, ... */
@@ -78,11 +84,19 @@ extern const ps_api_operation ps_table_operations[];
 extern const ps_api_service ps_table_services[];
 extern const ps_api_object ps_table_objects[];
 extern const ps_api_event ps_table_events[];
+extern const ps_api_url ps_table_urls[];
 extern const ps_api_route ps_table_routes[];
 extern const ps_api_counts ps_table;
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif
+
+/* An address by its id, or NULL; its base by name, its path, its params, and their defaults, "name", "text", ... */
+const ps_api_url *ps_url_find(const char *id);
+const char *ps_url_base(const ps_api_url *u);
+const char *ps_url_path(const ps_api_url *u, bool express);
+const ps_api_type *ps_url_params(const ps_api_url *u);
+const char *ps_url_default(const ps_api_url *u, size_t index);
 
 /* The field of `t`, seen as ps_type_field sees it, whose name is nearest to `name`; NULL if none is near. */
 const char *ps_type_nearest_field(const ps_api_type *t, const char *name);

@@ -7,6 +7,7 @@
  * aligned for any type. */
 #include "arena.h"
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +61,7 @@ ps_arena *ps_arena_reset(ps_arena *a) {
   return moved;
 }
 
-size_t ps_arena_room(const ps_arena *a) {
-  return (size_t)(a->end - a->next);
-}
+size_t ps_arena_room(const ps_arena *a) { return (size_t)(a->end - a->next); }
 
 bool ps_arena_reserve(ps_arena *a, size_t size) {
   if (size <= (size_t)(a->end - a->next)) return true;
@@ -98,6 +97,20 @@ char *ps_arena_strn(ps_arena *a, const char *s, size_t length) {
   return p;
 }
 
-char *ps_arena_str(ps_arena *a, const char *s) {
-  return ps_arena_strn(a, s, strlen(s));
+char *ps_arena_str(ps_arena *a, const char *s) { return ps_arena_strn(a, s, strlen(s)); }
+
+char *ps_arena_join(ps_arena *a, const char *first, ...) {
+  size_t length = 0;
+  va_list strings;
+  va_start(strings, first);
+  for (const char *s = first; s; s = va_arg(strings, const char *)) length += strlen(s);
+  va_end(strings);
+  if (!ps_arena_reserve(a, length + 1)) return NULL;
+  char *joined = a->next, *end = joined;
+  va_start(strings, first);
+  for (const char *s = first; s; s = va_arg(strings, const char *)) end = stpcpy(end, s);
+  va_end(strings);
+  a->next = end + 1;
+  *end = '\0';
+  return joined;
 }

@@ -20,5 +20,7 @@ bool ps_arena_reserve(ps_arena *a, size_t size);
 /* A copy of `length` bytes with a NUL behind them; NULL: no memory. */
 char *ps_arena_strn(ps_arena *a, const char *s, size_t length);
 char *ps_arena_str(ps_arena *a, const char *s);
+/* The strings one behind the other, ended by NULL. */
+char *ps_arena_join(ps_arena *a, const char *first, ...) __attribute__((sentinel));
 
 #endif

@@ -31,9 +31,7 @@ void ps_buf_add(ps_buf *b, const char *bytes, size_t length) {
   b->length += length;
 }
 
-void ps_buf_str(ps_buf *b, const char *s) {
-  ps_buf_add(b, s, strlen(s));
-}
+void ps_buf_str(ps_buf *b, const char *s) { ps_buf_add(b, s, strlen(s)); }
 
 void ps_buf_char(ps_buf *b, char c) {
   if (ps_buf_reserve(b, 1)) b->data[b->length++] = c;
@@ -87,6 +85,11 @@ void ps_buf_dispose(ps_buf *b) {
   *b = PS_BUF_INIT;
 }
 
+bool ps_has_control(const char *s) {
+  while (*s && (unsigned char)*s >= ' ' && *s != 0x7f) s++;
+  return *s != '\0';
+}
+
 /* Bytes of the well-formed character at `s` (Unicode, table 3-7), 0 if there is none. */
 static size_t utf8_character(const unsigned char *s, size_t length) {
   unsigned char c = s[0], low = 0x80, high = 0xbf;
@@ -103,18 +106,24 @@ static size_t utf8_character(const unsigned char *s, size_t length) {
   return size;
 }
 
+/* Bytes of ASCII at the beginning, by blocks. */
+static size_t ascii_span(const char *s, size_t length) {
+  size_t at = 0;
+  for (uint64_t word[4]; length - at >= sizeof word; at += sizeof word) {
+    memcpy(word, s + at, sizeof word);
+    if ((word[0] | word[1] | word[2] | word[3]) & UINT64_C(0x8080808080808080)) break;
+  }
+  while (at < length && (unsigned char)s[at] < 0x80) at++;
+  return at;
+}
+
 size_t ps_utf8_span(const char *s, size_t length) {
-  size_t at = 0, size = 1;
-  while (at < length && size > 0) {
-    uint64_t word[4] = {UINT64_MAX};
-    if (length - at >= sizeof word) memcpy(word, s + at, sizeof word);
-    bool ascii = ((word[0] | word[1] | word[2] | word[3]) & UINT64_C(0x8080808080808080)) == 0;
-    size = ascii ? sizeof word : utf8_character((const unsigned char *)s + at, length - at);
+  size_t at = ascii_span(s, length), size;
+  while (at < length && (size = utf8_character((const unsigned char *)s + at, length - at)) > 0) {
     at += size;
+    at += ascii_span(s + at, length - at);
   }
   return at;
 }
 
-bool ps_utf8_valid(const char *s, size_t length) {
-  return ps_utf8_span(s, length) == length;
-}
+bool ps_utf8_valid(const char *s, size_t length) { return ps_utf8_span(s, length) == length; }

@@ -27,6 +27,8 @@ const char *ps_buf_text(ps_buf *b);
 char *ps_buf_take(ps_buf *b, size_t *length);
 void ps_buf_dispose(ps_buf *b);
 
+/* Whether a control character is in `s`: none may be in a header. */
+bool ps_has_control(const char *s);
 /* Bytes up to the first that is not UTF-8 (RFC 3629: no overlong form, no surrogate, none past U+10FFFF). Strings that a
  * caller sets may hold any bytes (a file's content); what is sent as text is checked with this first. */
 size_t ps_utf8_span(const char *s, size_t length);

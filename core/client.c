@@ -33,7 +33,8 @@ typedef struct pool {
 struct ps_client {
   atomic_int references;
   _Atomic(pool *) pool;
-  ps_arena *arena; /* of all strings */
+  ps_client *parent; /* of a scoped client, whose pool it uses; else NULL */
+  ps_arena *arena;   /* of all strings */
   ps_value *headers, *app_info;
   ps_fault fault;
   ps_settings settings;
@@ -95,9 +96,7 @@ static const option call_rows[] = {
 static const option_set client_options = {"PS_CLIENT_OPTIONS_INIT", sizeof(ps_client_options), client_rows};
 static const option_set call_options = {"PS_CALL_OPTIONS_INIT", sizeof(ps_call_options), call_rows};
 
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Every option "not set": a pointer NULL, a number -1. */
 static void clear(void *options, size_t size, const option_set *set) {
@@ -112,13 +111,9 @@ static void clear(void *options, size_t size, const option_set *set) {
   }
 }
 
-void ps_client_options_clear(ps_client_options *options, size_t size) {
-  clear(options, size, &client_options);
-}
+void ps_client_options_clear(ps_client_options *options, size_t size) { clear(options, size, &client_options); }
 
-void ps_call_options_clear(ps_call_options *options, size_t size) {
-  clear(options, size, &call_options);
-}
+void ps_call_options_clear(ps_call_options *options, size_t size) { clear(options, size, &call_options); }
 
 /* All options from what the caller gave, which may be the struct of an older header, or of a newer one. */
 static void widen(void *all, const void *given, const option_set *set, ps_fault *fault) {
@@ -128,9 +123,7 @@ static void widen(void *all, const void *given, const option_set *set, ps_fault 
   else if (given) memcpy(all, given, least(size, set->size));
 }
 
-static const char *option_name(void *rows, size_t index) {
-  return ((const option *)rows)[index].name;
-}
+static const char *option_name(void *rows, size_t index) { return ((const option *)rows)[index].name; }
 
 static const char *wanted(option_kind kind) {
   static const char *const texts[] = {"a string", "a number of seconds, 0 or more", "an integer, 0 or more",
@@ -224,6 +217,7 @@ static void pool_free(pool *p) {
 
 /* This process's pool; NULL: no memory. */
 static pool *pool_of(ps_client *client) {
+  if (client->parent) client = client->parent;
   pool *p = atomic_load(&client->pool);
   if (p && p->pid == getpid()) return p;
   pool *fresh = pool_new(p);
@@ -285,11 +279,7 @@ static int64_t pace(ps_client *client, const char *api_key, int64_t now_ms, int6
 
 /* ---- Clients ---- */
 
-static const char *copy_string(ps_client *c, const char *s) {
-  const char *copy = s ? ps_arena_str(c->arena, s) : NULL;
-  if (s && !copy) ps_fault_memory(&c->fault);
-  return copy;
-}
+static const char *copy_string(ps_client *c, const char *s) { return ps_fault_copy(&c->fault, c->arena, s); }
 
 /* A map of the caller's, copied; NULL: none. */
 static ps_value *copy_map(ps_client *c, const char *name, const ps_value *map) {
@@ -297,10 +287,7 @@ static ps_value *copy_map(ps_client *c, const char *name, const ps_value *map) {
   if (!map || ps_type(map, NULL) == PS_NULL) return NULL;
   if (ps_type(map, NULL) != PS_MAP)
     ps_fault_set(&c->fault, PS_ERROR_USAGE, "the option %s must be %s", name, wanted(MAP));
-  ps_value *copy = ps_value_new();
-  ps_value_copy(copy, map);
-  if (c->fault.kind == PS_ERROR_NONE && ps_value_is_poisoned(copy)) c->fault = *ps_value_fault(copy);
-  return copy;
+  return ps_value_clone(map, &c->fault);
 }
 
 /* A base is scheme, host and port: whatever else stood in it would change where requests go, or carry a secret. */
@@ -332,10 +319,12 @@ static void configure_settings(ps_client *c, const ps_client_options *o) {
   s->client_id = copy_string(c, o->client_id);
   s->lang = copy_string(c, o->lang ? o->lang : "c");
   s->httplib = o->transport ? "custom" : ps_http_library();
-  s->bases[PS_BASE_API] = copy_base(c, "api", o->api_base);
-  s->bases[PS_BASE_FILES] = copy_base(c, "files", o->files_base);
-  s->bases[PS_BASE_CONNECT] = copy_base(c, "connect", o->connect_base);
-  s->bases[PS_BASE_METER_EVENTS] = copy_base(c, "meter_events", o->meter_events_base);
+  const char *base = o->api_key ? NULL : getenv("PINSTRIPE_API_BASE");
+  if (base && !*base) base = NULL;
+  s->bases[PS_BASE_API] = copy_base(c, "api", o->api_base ? o->api_base : base);
+  s->bases[PS_BASE_FILES] = copy_base(c, "files", o->files_base ? o->files_base : base);
+  s->bases[PS_BASE_CONNECT] = copy_base(c, "connect", o->connect_base ? o->connect_base : base);
+  s->bases[PS_BASE_METER_EVENTS] = copy_base(c, "meter_events", o->meter_events_base ? o->meter_events_base : base);
   s->headers = c->headers = copy_map(c, "headers", o->headers);
   s->app_info = c->app_info = copy_map(c, "app_info", o->app_info);
   ps_settings_describe(s, c->arena, &c->fault);
@@ -367,6 +356,7 @@ static void destroy(ps_client *c) {
   ps_value_free(c->headers);
   ps_value_free(c->app_info);
   ps_arena_free(c->arena);
+  ps_client_free(c->parent);
   free(c);
 }
 
@@ -387,9 +377,26 @@ ps_client *ps_client_new(const char *api_key, const ps_client_options *options) 
   return c;
 }
 
-const char *ps_client_error(const ps_client *client) {
-  return client->fault.message;
+ps_client *ps_client_scoped(ps_client *client, const char *stripe_context) {
+  const size_t begin = offsetof(ps_client, arena); /* of what is copied; what it points to is the parent's */
+  ps_client *c = client == &no_memory ? NULL : calloc(1, sizeof *c);
+  ps_arena *arena = c ? ps_arena_new(256) : NULL;
+  if (!arena) {
+    free(c);
+    return &no_memory;
+  }
+  memcpy((char *)c + begin, (const char *)client + begin, sizeof *c - begin);
+  atomic_init(&c->references, 1);
+  atomic_init(&c->pool, NULL);
+  c->parent = ps_client_hold(client->parent ? client->parent : client);
+  c->arena = arena;
+  c->headers = c->app_info = NULL;
+  c->settings.stripe_account = NULL;
+  c->settings.stripe_context = copy_string(c, stripe_context);
+  return c;
 }
+
+const char *ps_client_error(const ps_client *client) { return client->fault.message; }
 
 ps_client *ps_client_hold(ps_client *client) {
   if (client != &no_memory) atomic_fetch_add(&client->references, 1);
@@ -400,13 +407,9 @@ void ps_client_free(ps_client *client) {
   if (client && client != &no_memory && atomic_fetch_sub(&client->references, 1) == 1) destroy(client);
 }
 
-void ps_client_set_clock(ps_client *client, const ps_clock *clock) {
-  client->clock = *clock;
-}
+void ps_client_set_clock(ps_client *client, const ps_clock *clock) { client->clock = *clock; }
 
-static void hold(ps_client *client) {
-  ps_client_hold(client);
-}
+static void hold(ps_client *client) { ps_client_hold(client); }
 
 void ps_client_host(ps_client *client, ps_exchange_host *host) {
   *host = (ps_exchange_host){.client = client, .hold = hold, .release = ps_client_free, .clock = client->clock};
@@ -428,9 +431,7 @@ typedef struct driver {
   int64_t left_at;    /* when the last run stopped short, on the exchange's clock; negative: it did not */
 } driver;
 
-static int64_t now_ms(void) {
-  return ps_system_clock.now_ms(NULL);
-}
+static int64_t now_ms(void) { return ps_system_clock.now_ms(NULL); }
 
 static void return_handle(driver *d) {
   if (!d->http) return;
@@ -444,7 +445,8 @@ static bool borrow_handle(driver *d) {
   if (d->http) return true;
   d->pool = pool_of(d->client);
   d->http = d->pool ? take_idle(d->pool) : NULL;
-  if (d->pool && !d->http) d->http = ps_http_new(&d->client->http);
+  const ps_client *owner = d->client->parent ? d->client->parent : d->client; /* of the pool, where the handle stays */
+  if (d->pool && !d->http) d->http = ps_http_new(&owner->http);
   if (d->http) ps_exchange_set_waker(d->x, ps_http_wake, d->http);
   return d->http != NULL;
 }
@@ -465,9 +467,7 @@ static driver *driver_new(ps_exchange *x) {
 }
 
 /* A child after fork: the connection is its parent's. */
-static bool is_foreign(const driver *d) {
-  return d && d->http && d->pool->pid != getpid();
-}
+static bool is_foreign(const driver *d) { return d && d->http && d->pool->pid != getpid(); }
 
 /* Time in which nobody waited does not count. */
 static void resume(driver *d) {
@@ -537,9 +537,7 @@ static ps_step advance(ps_exchange *x) {
   return step;
 }
 
-static int64_t end_of(int64_t max_ms) {
-  return max_ms < 0 || max_ms > INT64_MAX / 2 ? INT64_MAX : now_ms() + max_ms;
-}
+static int64_t end_of(int64_t max_ms) { return max_ms < 0 || max_ms > INT64_MAX / 2 ? INT64_MAX : now_ms() + max_ms; }
 
 /* Carries out what the last step asked for. False: not done by `end`. Without memory for a driver nothing is sent. */
 static bool carry(ps_exchange *x, int64_t end) {
@@ -555,7 +553,7 @@ static bool carry(ps_exchange *x, int64_t end) {
     int64_t left = end - now_ms();
     if (left < 0) left = 0;
     d->busy = !(d->step == PS_SEND ? carry_send(d, left) : carry_wait(d, left));
-  } while (d->busy && now_ms() < end);
+  } while (d->busy && now_ms() < end && !(d->http && ps_http_stalled(d->http)));
   if (d->busy) d->left_at = ps_exchange_now(x);
   return !d->busy;
 }
@@ -613,8 +611,9 @@ ps_exchange *ps_exchange_new_request(ps_client *client, const char *method, cons
   return ps_exchange_create(&c.host, &c.target, params, &c.options, &c.fault);
 }
 
+/* A call that waits to be fed, or its window emptied, would wait for ever: nobody can do that here. */
 static ps_result *run_to_end(ps_exchange *x) {
-  ps_exchange_run(x, -1);
+  while (ps_exchange_run(x, -1) != PS_DONE) ps_exchange_cancel(x);
   ps_result *r = ps_exchange_result(x);
   ps_exchange_free(x);
   return r;
@@ -628,6 +627,54 @@ ps_result *ps_call(ps_client *client, const char *operation, const char *const *
 ps_result *ps_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                       const ps_call_options *options) {
   return run_to_end(ps_exchange_new_request(client, method, path, params, options));
+}
+
+/* Which of the client's bases `url` stands on, by name, and its path there; NULL: on none. */
+static const char *find_base(const ps_client *client, const char *url, const char **path) {
+  static const char *const names[] = {"files", "api"};
+  static const int bases[] = {PS_BASE_FILES, PS_BASE_API};
+  for (size_t i = 0; i < 2; i++) {
+    const char *base = client->settings.bases[bases[i]];
+    size_t length = base ? strlen(base) : 0;
+    *path = url + length;
+    if (base && strncmp(url, base, length) == 0 && **path == '/') return names[i];
+  }
+  *path = url;
+  return *url == '/' ? "files" : NULL;
+}
+
+ps_exchange *ps_exchange_new_download(ps_client *client, const char *url, const ps_call_options *options) {
+  call c;
+  const char *path;
+  prepare(&c, client, options);
+  c.options.base = find_base(client, url, &path);
+  if (!c.options.base) {
+    ps_fault_set(&c.fault, PS_ERROR_USAGE, "%.*s is not an address of Stripe's files: it is not asked, and no key sent",
+                 (int)strcspn(url, "?"), url);
+  }
+  c.target = (ps_target){.method = "GET", .path = path, .download = true};
+  c.target.keyless = strncmp(path, "/links/", 7) == 0; /* of a file link: whoever has the address may read it */
+  return ps_exchange_create(&c.host, &c.target, NULL, &c.options, &c.fault);
+}
+
+ps_result *ps_file_download(ps_client *client, const char *url, const ps_call_options *options) {
+  return run_to_end(ps_exchange_new_download(client, url, options));
+}
+
+ps_result *ps_oauth_authorize_url(ps_client *client, const ps_value *params, bool express) {
+  ps_fault fault = client->fault;
+  ps_buf url = PS_BUF_INIT;
+  if (fault.kind == PS_ERROR_NONE) {
+    ps_url_build(&url, &client->settings, ps_url_find("oauth.authorize_url"), params, express, &fault);
+  }
+  ps_result *r = ps_result_from_fault(&fault);
+  if (ps_result_ok(r)) {
+    r->data = r->own_data = ps_value_new();
+    ps_value_set_strn(r->own_data, ps_buf_text(&url), url.length);
+    r->fault = *ps_value_fault(r->own_data);
+  }
+  ps_buf_dispose(&url);
+  return r;
 }
 
 /* ---- Lists ---- */

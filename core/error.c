@@ -23,22 +23,16 @@ static const kind_row kinds[] = {
 
 static const size_t kind_count = sizeof kinds / sizeof *kinds;
 
-const char *ps_error_kind_name(ps_error kind) {
-  return (size_t)kind < kind_count ? kinds[kind].name : "";
-}
+const char *ps_error_kind_name(ps_error kind) { return (size_t)kind < kind_count ? kinds[kind].name : ""; }
 
-const char *ps_error_class_name(ps_error kind) {
-  return (size_t)kind < kind_count ? kinds[kind].class_name : "";
-}
+const char *ps_error_class_name(ps_error kind) { return (size_t)kind < kind_count ? kinds[kind].class_name : ""; }
 
 const char *ps_outcome_name(ps_outcome outcome) {
   static const char *const names[] = {"ok", "not_sent", "rejected", "unknown"};
   return (size_t)outcome < sizeof names / sizeof *names ? names[outcome] : "";
 }
 
-const char *ps_version(void) {
-  return PS_VERSION;
-}
+const char *ps_version(void) { return PS_VERSION; }
 
 static bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -83,7 +77,7 @@ void ps_redact(char *text) {
 }
 
 /* One line of UTF-8: control characters become spaces, other bytes "?"; a character cut in half at the end goes. */
-static void tidy(char *text, bool cut) {
+static void make_line(char *text, bool cut) {
   size_t length = strlen(text), at;
   for (size_t i = 0; i < length; i++) {
     if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) text[i] = ' ';
@@ -95,20 +89,28 @@ static void tidy(char *text, bool cut) {
   }
 }
 
+void ps_line_tidy(char *text, bool cut) {
+  make_line(text, cut);
+  ps_redact(text);
+}
+
 void ps_fault_set(ps_fault *f, ps_error kind, const char *format, ...) {
   if (f->kind != PS_ERROR_NONE) return;
   va_list arguments;
   va_start(arguments, format);
   int length = vsnprintf(f->message, sizeof f->message, format, arguments);
   va_end(arguments);
-  tidy(f->message, length < 0 || (size_t)length >= sizeof f->message);
-  ps_redact(f->message);
+  ps_line_tidy(f->message, length < 0 || (size_t)length >= sizeof f->message);
   f->kind = kind;
   f->outcome = PS_OUTCOME_NOT_SENT;
 }
 
-void ps_fault_memory(ps_fault *f) {
-  ps_fault_set(f, PS_ERROR_MEMORY, "no memory");
+void ps_fault_memory(ps_fault *f) { ps_fault_set(f, PS_ERROR_MEMORY, "no memory"); }
+
+const char *ps_fault_copy(ps_fault *f, ps_arena *a, const char *s) {
+  const char *copy = s ? ps_arena_str(a, s) : NULL;
+  if (s && !copy) ps_fault_memory(f);
+  return copy;
 }
 
 static size_t least(size_t a, size_t b, size_t c) {

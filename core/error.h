@@ -2,6 +2,7 @@
 #ifndef PS_ERROR_H
 #define PS_ERROR_H
 
+#include "arena.h"
 #include "pinstripe.h"
 
 typedef struct ps_fault {
@@ -14,7 +15,11 @@ typedef struct ps_fault {
 void ps_fault_set(ps_fault *f, ps_error kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Stars every key and secret in `text` but its last four characters, in place: sk_, rk_, whsec_, _secret_ and their kin. */
 void ps_redact(char *text);
+/* Makes `text` one line of UTF-8 without secrets, in place. `cut`: its end may lie within a character, which then goes. */
+void ps_line_tidy(char *text, bool cut);
 void ps_fault_memory(ps_fault *f);
+/* A copy of `s`, NULL for NULL. Without memory for it NULL, and the fault is set. */
+const char *ps_fault_copy(ps_fault *f, ps_arena *a, const char *s);
 /* The word of `words` (ended by NULL from `next`) with the least edit distance to `name`, or NULL if none is near. */
 typedef const char *(*ps_words)(void *context, size_t index);
 const char *ps_nearest(const char *name, ps_words next, void *context);

@@ -8,24 +8,35 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "json.h"
 
-enum { MOST_EVENTS = 3 }; /* of one step: response, notice, retry */
+enum { MOST_EVENTS = 3 /* of one step: response, notice, retry */, MOST_EVENT_TEXT = 479 };
 
 static const double most_seconds = 1e9; /* of a deadline: more is none */
+
+/* The bytes of an upload, given piece by piece with ps_exchange_feed. */
+typedef struct feed {
+  ps_body body;
+  ps_buf bytes;
+  size_t taken;
+  bool ended, failed, hungry;
+} feed;
 
 struct ps_exchange {
   ps_arena *arena;
   ps_exchange_host host;
   ps_settings settings;
   ps_call_options own; /* the call's own options, as given */
-  ps_value *own_headers, *params;
+  ps_value *own_headers, *params, *fields;
   ps_request_plan plan;
   ps_http_response response;
+  ps_download *download; /* or NULL */
+  feed feed;
   ps_fault fault; /* ends the call at the next step */
   ps_result *result, *spare;
   ps_step state;
@@ -80,17 +91,42 @@ static int64_t left_ms(const ps_exchange *x) {
   return left > 0 ? left : 0;
 }
 
+/* ---- Feeding ---- */
+
+static ptrdiff_t feed_read(void *context, char *buffer, size_t size) {
+  feed *f = context;
+  size_t left = f->bytes.length - f->taken, n = size < left ? size : left;
+  if (f->failed) return -1;
+  f->hungry = left == 0 && !f->ended;
+  if (f->hungry) return PS_BODY_LATER;
+  if (n > 0) memcpy(buffer, f->bytes.data + f->taken, n);
+  f->taken += n;
+  return (ptrdiff_t)n;
+}
+
+static bool feed_rewind(void *context) {
+  feed *f = context;
+  f->bytes.length = f->taken = 0;
+  f->ended = f->hungry = false;
+  return !f->failed;
+}
+
+int ps_exchange_hungry(const ps_exchange *x) { return x->state == PS_SEND && x->feed.hungry ? x->attempts : 0; }
+
+void ps_exchange_feed(ps_exchange *x, const char *bytes, size_t length) {
+  feed *f = &x->feed;
+  if (x == &out_of_memory) return;
+  if (f->taken == f->bytes.length) f->bytes.length = f->taken = 0;
+  if (bytes) ps_buf_add(&f->bytes, bytes, length);
+  f->ended = length == 0;
+  f->failed = !bytes || f->bytes.failed;
+  if (f->bytes.failed) ps_http_response_fail(&x->response, PS_ERROR_MEMORY, PS_OUTCOME_UNKNOWN, "no memory");
+  f->hungry = false;
+}
+
 /* ---- Making one ---- */
 
-static const char *copy_string(ps_exchange *x, const char *s) {
-  const char *copy = s ? ps_arena_str(x->arena, s) : NULL;
-  if (s && !copy) ps_fault_memory(&x->fault);
-  return copy;
-}
-
-static const char *own_or(const char *own, const char *other) {
-  return own ? own : other;
-}
+static const char *own_or(const char *own, const char *other) { return own ? own : other; }
 
 /* The client's settings with the call's options over them. */
 static void settle(ps_exchange *x, const ps_call_options *options) {
@@ -99,14 +135,9 @@ static void settle(ps_exchange *x, const ps_call_options *options) {
   if (!options) return;
   ps_call_options *own = &x->own;
   *own = *options;
-  own->api_key = copy_string(x, options->api_key);
-  own->stripe_account = copy_string(x, options->stripe_account);
-  own->stripe_context = copy_string(x, options->stripe_context);
-  own->stripe_version = copy_string(x, options->stripe_version);
-  own->idempotency_key = copy_string(x, options->idempotency_key);
-  own->base = copy_string(x, options->base);
-  if (options->headers) ps_value_copy(x->own_headers = ps_value_new(), options->headers);
-  own->headers = x->own_headers;
+  ps_call_options_keep(own, options, x->arena, &x->fault);
+  own->idempotency_key = ps_fault_copy(&x->fault, x->arena, options->idempotency_key);
+  own->headers = x->own_headers = ps_value_clone(options->headers, &x->fault);
   s->api_key = own_or(own->api_key, s->api_key);
   s->stripe_account = own_or(own->stripe_account, s->stripe_account);
   s->stripe_context = own_or(own->stripe_context, s->stripe_context);
@@ -114,6 +145,10 @@ static void settle(ps_exchange *x, const ps_call_options *options) {
   s->idempotency_key = own->idempotency_key;
   s->base = own->base;
   s->more_headers = own->headers;
+  s->sources = (ps_sources){options->file, &x->feed.body};
+  s->body = options->body;
+  s->content_type = options->content_type;
+  if (own->max_body >= 0) s->max_body = own->max_body;
   if (own->max_retries >= 0) s->max_retries = own->max_retries;
   if (own->timeout >= 0) s->timeout = own->timeout;
   if (own->deadline >= 0) s->deadline = own->deadline;
@@ -125,24 +160,19 @@ static void set_event_path(ps_exchange *x) {
   if (!x->event_path) ps_fault_memory(&x->fault);
 }
 
-/* What was copied to go on with after the call; its fault is the call's. */
-static void check_copy(ps_exchange *x, const ps_value *copy) {
-  if (x->fault.kind == PS_ERROR_NONE) x->fault = *ps_value_fault(copy);
-}
-
 static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params,
                          const ps_call_options *options) {
   settle(x, options);
-  check_copy(x, x->own_headers);
   if (x->fault.kind != PS_ERROR_NONE) return;
   if (!ps_request_build(&x->plan, &x->settings, target, params, &x->fault)) return;
+  x->plan.binary = x->plan.binary || (options && options->raw == 1);
+  bool wanted = options && (options->save_to || options->stream == 1);
+  if (wanted && !x->plan.binary) ps_fault_set(&x->fault, PS_ERROR_USAGE, "save_to and stream are for downloads");
+  else if (wanted) x->download = ps_download_new(options->save_to, &x->fault);
   set_event_path(x);
-  x->spare->idempotency_key = ps_arena_str(x->spare->arena, x->plan.idempotency_key);
-  if (!x->spare->idempotency_key) ps_fault_memory(&x->fault);
-  if (params && strncmp(x->plan.path, "/v2/", 4) == 0 && strcmp(x->plan.http.method, "POST") == 0) {
-    ps_value_copy(x->params = ps_value_new(), params);
-    check_copy(x, x->params);
-  }
+  x->spare->idempotency_key = ps_fault_copy(&x->fault, x->spare->arena, x->plan.idempotency_key);
+  bool goes_on = strncmp(x->plan.path, "/v2/", 4) == 0 && strcmp(x->plan.http.method, "POST") == 0;
+  if (goes_on) x->params = ps_value_clone(params, &x->fault);
 }
 
 /* The result for when there is no memory for one; NULL: none for this, either. */
@@ -169,11 +199,19 @@ ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *t
   x->deadline_ms = -1;
   x->outcome = PS_OUTCOME_NOT_SENT;
   x->own = PS_CALL_OPTIONS_INIT;
+  x->feed = (feed){{-1, feed_read, feed_rewind, &x->feed}, PS_BUF_INIT, 0, false, false, false};
   if (host->client) host->hold(host->client);
   if (host->fault && host->fault->kind != PS_ERROR_NONE) x->fault = *host->fault;
   else if (fault && fault->kind != PS_ERROR_NONE) x->fault = *fault;
   else prepare_call(x, target, params, options);
   return x;
+}
+
+void ps_exchange_set_fields(ps_exchange *x, const ps_value *fields) {
+  if (x == &out_of_memory) return;
+  ps_value_free(x->fields);
+  x->fields = NULL;
+  if (ps_type(fields, NULL) == PS_MAP) ps_value_copy(x->fields = ps_value_new(), fields);
 }
 
 static void clear_response(ps_http_response *r) {
@@ -189,8 +227,11 @@ void ps_exchange_free(ps_exchange *x) {
   ps_result_free(x->spare);
   clear_response(&x->response);
   ps_request_dispose(&x->plan);
+  ps_download_free(x->download);
+  ps_buf_dispose(&x->feed.bytes);
   ps_value_free(x->own_headers);
   ps_value_free(x->params);
+  ps_value_free(x->fields);
   pthread_mutex_destroy(&x->waker_lock);
   ps_arena_free(x->arena);
   ps_client *client = x->host.client;
@@ -215,21 +256,24 @@ static ps_call_event *add_event(ps_exchange *x, ps_event_kind kind, ps_log_level
   return e;
 }
 
-static const char *response_header(const ps_exchange *x, const char *name) {
-  for (const ps_header_row *row = x->response.first_header; row; row = row->next) {
+static const char *find_header(const ps_http_response *r, const char *name) {
+  for (const ps_header_row *row = r->first_header; row; row = row->next) {
     if (ps_header_is(row->header.name, name)) return row->header.value;
   }
   return NULL;
 }
 
+static const char *response_header(const ps_exchange *x, const char *name) { return find_header(&x->response, name); }
+
 /* A header of the response as an event tells it, like a fault's message: one line, without a secret. "" if absent. */
 static const char *event_text(ps_exchange *x, const char *header) {
   const char *value = response_header(x, header);
-  ps_fault line = {.kind = PS_ERROR_NONE};
-  if (!value) return "";
-  ps_fault_set(&line, PS_ERROR_API, "%s", value);
-  const char *copy = ps_arena_str(x->arena, line.message);
-  return copy ? copy : "";
+  size_t length = value ? strlen(value) : 0;
+  bool cut = length > MOST_EVENT_TEXT;
+  char *copy = value ? ps_arena_strn(x->arena, value, cut ? MOST_EVENT_TEXT : length) : NULL;
+  if (!copy) return "";
+  ps_line_tidy(copy, cut);
+  return copy;
 }
 
 static void add_response_events(ps_exchange *x, const ps_fault *failure) {
@@ -249,13 +293,13 @@ const ps_call_event *ps_exchange_event(ps_exchange *x) {
 
 /* ---- The response, filled by a driver ---- */
 
-void ps_http_response_status(ps_http_response *response, int status) {
-  response->status = status;
-}
+void ps_http_response_status(ps_http_response *response, int status) { response->status = status; }
 
-void ps_http_response_header(ps_http_response *response, const char *name, const char *value) {
-  ps_header_row *row = response->arena ? ps_arena_alloc(response->arena, sizeof *row) : NULL;
-  if (row) *row = (ps_header_row){NULL, {ps_arena_str(response->arena, name), ps_arena_str(response->arena, value)}};
+void ps_http_response_headern(ps_http_response *response, const char *name, size_t name_length, const char *value,
+                              size_t value_length) {
+  ps_arena *a = response->arena;
+  ps_header_row *row = a ? ps_arena_alloc(a, sizeof *row) : NULL;
+  if (row) *row = (ps_header_row){NULL, {ps_arena_strn(a, name, name_length), ps_arena_strn(a, value, value_length)}};
   if (!row || !row->header.name || !row->header.value) {
     ps_http_response_fail(response, PS_ERROR_MEMORY, PS_OUTCOME_UNKNOWN, "no memory");
     return;
@@ -265,9 +309,32 @@ void ps_http_response_header(ps_http_response *response, const char *name, const
   response->header_count++;
 }
 
+void ps_http_response_header(ps_http_response *response, const char *name, const char *value) {
+  ps_http_response_headern(response, name, strlen(name), value, strlen(value));
+}
+
+static bool is_good(int status) { return status >= 200 && status < 300; }
+
+static bool begin_download(const ps_http_response *r, ps_fault *fault) {
+  const ps_download_facts facts = {.status = r->status,
+                                   .etag = find_header(r, "ETag"),
+                                   .content_range = find_header(r, "Content-Range"),
+                                   .content_length = find_header(r, "Content-Length"),
+                                   .content_encoding = find_header(r, "Content-Encoding"),
+                                   .accept_ranges = find_header(r, "Accept-Ranges")};
+  return ps_download_begun(r->download) || ps_download_begin(r->download, &facts, fault);
+}
+
+bool ps_http_response_full(const ps_http_response *response) {
+  return response->download && ps_download_full(response->download);
+}
+
 bool ps_http_response_write(ps_http_response *response, const char *bytes, size_t length) {
   if (response->failure.kind != PS_ERROR_NONE) return false;
-  if ((int64_t)(response->body.length + length) > response->max_body) {
+  if (response->download && is_good(response->status)) {
+    if (begin_download(response, &response->failure))
+      ps_download_write(response->download, bytes, length, &response->failure);
+  } else if ((int64_t)(response->body.length + length) > response->max_body) {
     ps_fault_set(&response->failure, PS_ERROR_TOO_LARGE, "the response is larger than max_body, %lld bytes",
                  (long long)response->max_body);
   } else {
@@ -295,18 +362,16 @@ static void refuse_body(ps_exchange *x, ps_fault *fault, const char *why) {
   fault->outcome = x->response.status >= 400 && x->response.status < 500 ? PS_OUTCOME_REJECTED : PS_OUTCOME_UNKNOWN;
 }
 
-static bool is_good(int status) {
-  return status >= 200 && status < 300;
-}
-
 static ps_value *parse_body(ps_exchange *x, ps_fault *fault) {
   ps_http_response *r = &x->response;
-  const ps_api_operation *op = x->plan.operation;
-  if (is_good(r->status) && op && strcmp(ps_operation_returns_kind(op), "binary") == 0) return NULL;
+  if (is_good(r->status) && x->download && begin_download(r, fault)) ps_download_finish(x->download, fault);
+  if (fault->kind != PS_ERROR_NONE) fault->outcome = PS_OUTCOME_UNKNOWN;
+  if (is_good(r->status) && x->plan.binary) return NULL;
   if (r->body.length == 0 && is_good(r->status)) return NULL;
   ps_fault unreadable = {0};
+  const ps_value *fields = is_good(r->status) && !ps_value_is_poisoned(x->fields) ? x->fields : NULL;
   ps_buf_text(&r->body);
-  ps_value *data = ps_json_parse(r->arena, r->body.data, r->body.length, &unreadable);
+  ps_value *data = ps_json_parse_fields(r->arena, r->body.data, r->body.length, fields, &unreadable);
   if (data) return data;
   if (unreadable.kind == PS_ERROR_MEMORY) {
     *fault = unreadable;
@@ -359,20 +424,10 @@ static bool copy_headers(ps_result *r, const ps_http_response *response) {
 /* The copies of the options and params that the exchange made move into the result. */
 static bool set_origin(ps_exchange *x, ps_result *r) {
   const ps_origin origin = {
-    .operation = x->plan.operation,
-    .method = x->plan.http.method,
-    .path = x->plan.path,
-    .api_key = x->own.api_key,
-    .stripe_account = x->own.stripe_account,
-    .stripe_context = x->own.stripe_context,
-    .stripe_version = x->own.stripe_version,
-    .base = x->own.base,
-  };
-  if (!ps_origin_copy(&r->origin, &origin, r->arena)) return false;
-  r->origin.headers = x->own_headers;
-  r->origin.params = x->params;
+    .operation = x->plan.operation, .method = x->plan.http.method, .path = x->plan.path, .options = x->own};
+  bool copied = ps_origin_copy(&r->origin, &origin, r->arena, x->own_headers, x->params);
   x->own_headers = x->params = NULL;
-  return true;
+  return copied;
 }
 
 /* A result in the arena of the response, which becomes its own; NULL: no memory. */
@@ -387,9 +442,9 @@ static ps_result *make_result(ps_exchange *x, const ps_fault *fault, ps_value *d
   }
   *r = (ps_result){
     .arena = arena, .fault = *fault, .status = response->status, .attempts = x->attempts, .data = data, .error = error};
-  const char *key = x->plan.idempotency_key;
-  r->idempotency_key = key ? ps_arena_str(arena, key) : "";
-  if (!r->idempotency_key || !copy_headers(r, response) || (x->plan.http.url && !set_origin(x, r))) {
+  ps_fault no_memory = {.kind = PS_ERROR_NONE};
+  r->idempotency_key = ps_fault_copy(&no_memory, arena, x->plan.idempotency_key);
+  if (no_memory.kind || !copy_headers(r, response) || (x->plan.http.url && !set_origin(x, r))) {
     ps_result_free(r);
     return NULL;
   }
@@ -430,6 +485,23 @@ static ps_step finish_early(ps_exchange *x, ps_error kind, const char *why) {
 
 /* ---- Steps ---- */
 
+/* After a cut, the headers that ask for what is missing, in place of those that the last attempt had for it. */
+static bool ask_for_rest(ps_exchange *x) {
+  ps_http_request *http = &x->plan.http;
+  const char *if_range, *range = ps_download_range(x->download, &if_range);
+  if (!range) return true;
+  size_t count = http->header_count;
+  if (count >= 2 && strcmp(http->headers[count - 1].name, "If-Range") == 0) count -= 2;
+  ps_http_header *rows = ps_arena_alloc(x->plan.arena, (count + 2) * sizeof *rows);
+  if (!rows) return false;
+  memcpy(rows, http->headers, count * sizeof *rows);
+  rows[count] = (ps_http_header){"Range", range};
+  rows[count + 1] = (ps_http_header){"If-Range", if_range};
+  http->headers = rows;
+  http->header_count = count + 2;
+  return true;
+}
+
 /* The request goes out, `left` milliseconds before the deadline. */
 static ps_step send_now(ps_exchange *x, int64_t left) {
   ps_http_request *http = &x->plan.http;
@@ -441,6 +513,8 @@ static ps_step send_now(ps_exchange *x, int64_t left) {
   if (!x->response.arena) x->response.arena = ps_arena_new(1024);
   if (!x->response.arena) return finish_early(x, PS_ERROR_MEMORY, "no memory");
   x->response.max_body = x->settings.max_body;
+  x->response.download = x->download;
+  if (x->download && !ask_for_rest(x)) return finish_early(x, PS_ERROR_MEMORY, "no memory");
   http->timeout = x->settings.timeout;
   http->connect_timeout = x->settings.connect_timeout;
   http->deadline = left < 0 ? -1 : (double)left / 1000;
@@ -481,8 +555,9 @@ static bool is_oauth(const ps_exchange *x) {
   return strcmp(base, "connect") == 0;
 }
 
-static int64_t retry_wait(ps_exchange *x, const ps_fault *fault) {
+static int64_t retry_wait(ps_exchange *x, ps_fault *fault) {
   const ps_body *body = x->plan.http.body;
+  bool repeatable = (!body || body->rewind) && (!x->download || ps_download_resumable(x->download));
   const ps_clock *clock = &x->host.clock;
   ps_attempt attempt = {
     .number = x->attempts,
@@ -492,12 +567,19 @@ static int64_t retry_wait(ps_exchange *x, const ps_fault *fault) {
     .retry_after = response_header(x, "Retry-After"),
     .failure = fault->kind,
     .outcome = fault->outcome,
-    .only_if_not_sent = is_oauth(x) || (body && !body->rewind),
+    .only_if_not_sent = is_oauth(x) || !repeatable,
     .unix_time = clock->unix_time(clock->context),
     .dice = clock->dice(clock->context),
     .left_ms = left_ms(x),
   };
-  return ps_retry_wait(&attempt);
+  int64_t wait = ps_retry_wait(&attempt);
+  attempt.only_if_not_sent = false;
+  if (wait < 0 && !repeatable && ps_retry_wait(&attempt) >= 0) {
+    size_t length = strlen(fault->message);
+    snprintf(fault->message + length, sizeof fault->message - length, " (not sent again: %s)",
+             body ? "the body cannot be read a second time" : "what has arrived cannot be taken back");
+  }
+  return wait;
 }
 
 /* Of a response that failed on its way only the headers stay: they may name the request. */
@@ -535,17 +617,11 @@ ps_step ps_exchange_step(ps_exchange *x) {
   return x->state == PS_SEND ? take(x) : send(x);
 }
 
-const ps_http_request *ps_exchange_request(ps_exchange *x) {
-  return &x->plan.http;
-}
+const ps_http_request *ps_exchange_request(ps_exchange *x) { return &x->plan.http; }
 
-ps_http_response *ps_exchange_response(ps_exchange *x) {
-  return &x->response;
-}
+ps_http_response *ps_exchange_response(ps_exchange *x) { return &x->response; }
 
-int64_t ps_exchange_wait(const ps_exchange *x) {
-  return x->wait_ms;
-}
+int64_t ps_exchange_wait(const ps_exchange *x) { return x->wait_ms; }
 
 ps_result *ps_exchange_result(ps_exchange *x) {
   ps_result *r = x->result ? x->result : ps_result_no_memory();
@@ -561,17 +637,27 @@ void ps_exchange_reuse(ps_exchange *x, ps_result *r) {
 
 /* ---- For drivers ---- */
 
-ps_step ps_exchange_state(const ps_exchange *x) {
-  return x->state;
+ps_step ps_exchange_state(const ps_exchange *x) { return x->state; }
+
+ps_client *ps_exchange_client(const ps_exchange *x) { return x->host.client; }
+
+const char *ps_exchange_take(ps_exchange *x, size_t *length) {
+  *length = 0;
+  return x->download ? ps_download_take(x->download, length) : "";
 }
 
-ps_client *ps_exchange_client(const ps_exchange *x) {
-  return x->host.client;
+void ps_exchange_progress(const ps_exchange *x, int64_t *done, int64_t *total) {
+  *done = 0;
+  *total = -1;
+  if (x->download) {
+    ps_download_progress(x->download, done, total);
+  } else if (x->plan.multipart) {
+    *done = ps_multipart_position(x->plan.multipart);
+    *total = x->plan.http.body->length;
+  }
 }
 
-bool ps_exchange_is_transfer(const ps_exchange *x) {
-  return x->plan.transfer;
-}
+bool ps_exchange_is_transfer(const ps_exchange *x) { return x->plan.transfer; }
 
 void ps_exchange_pause(ps_exchange *x, int64_t ms) {
   if (x->deadline_ms >= 0) x->deadline_ms += ms;
@@ -582,13 +668,9 @@ void ps_exchange_attach(ps_exchange *x, void *driver, void (*dispose)(void *driv
   x->dispose = dispose;
 }
 
-void *ps_exchange_attached(const ps_exchange *x) {
-  return x->driver;
-}
+void *ps_exchange_attached(const ps_exchange *x) { return x->driver; }
 
-bool ps_exchange_cancelled(const ps_exchange *x) {
-  return atomic_load(&x->cancelled);
-}
+bool ps_exchange_cancelled(const ps_exchange *x) { return atomic_load(&x->cancelled); }
 
 void ps_exchange_set_waker(ps_exchange *x, void (*wake)(void *context), void *context) {
   pthread_mutex_lock(&x->waker_lock);

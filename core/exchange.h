@@ -8,6 +8,7 @@
 #ifndef PS_EXCHANGE_H
 #define PS_EXCHANGE_H
 
+#include "download.h"
 #include "request.h"
 #include "result.h"
 #include "retry.h"
@@ -35,8 +36,16 @@ struct ps_http_response {
   size_t header_count;
   ps_buf body;
   int64_t max_body;
+  ps_download *download; /* takes the body of a success, or NULL */
   ps_fault failure;
 };
+
+/* Whether the window of a download is full: writing waits until its reader has taken what lies there. */
+bool ps_http_response_full(const ps_http_response *response);
+
+/* As ps_http_response_header, of a name and a value that no NUL ends. */
+void ps_http_response_headern(ps_http_response *response, const char *name, size_t name_length, const char *value,
+                              size_t value_length);
 
 /* What a client lends to its exchanges. */
 typedef struct ps_exchange_host {

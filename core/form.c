@@ -5,7 +5,8 @@
  *   text  [ --b  name="purpose" ... --b  name="file"; filename= | --b-- ]
  *   segments  {0, cut}                      {file, size}          {cut, end}
  *
- * Reading walks the segments; rewinding goes to the first. A file stays open, so that a retry sends the same one. */
+ * Reading walks the segments; rewinding goes to the first. A file stays open, so that a retry sends the same one. In the
+ * place of a file may be a source of the caller's, whose length may be unknown, and which perhaps cannot be rewound. */
 #include "form.h"
 
 #include <errno.h>
@@ -36,9 +37,7 @@ void ps_form_escape(ps_buf *out, const char *s, size_t length) {
   }
 }
 
-static bool is_container(const ps_value *v) {
-  return v->type == PS_LIST || v->type == PS_MAP;
-}
+static bool is_container(const ps_value *v) { return v->type == PS_LIST || v->type == PS_MAP; }
 
 /* The text of a scalar: "" for null. */
 static const char *scalar_text(const ps_value *v, char number[24], size_t *length) {
@@ -111,9 +110,10 @@ bool ps_random(void *bytes, size_t length) {
 }
 
 typedef struct {
-  int file;     /* descriptor, or -1: bytes of the text */
-  size_t begin; /* in the text */
-  int64_t length;
+  int file;              /* descriptor, or -1 */
+  const ps_body *source; /* or NULL: with no file either, bytes of the text */
+  size_t begin;          /* in the text */
+  int64_t length;        /* -1: unknown, of a source */
 } segment;
 
 enum { BOUNDARY = 32 + 10 };
@@ -123,12 +123,14 @@ struct ps_multipart {
   ps_buf text;
   segment *segments;
   size_t count, current;
-  int64_t position; /* within the current segment */
+  int64_t position, passed; /* within the current segment; in those before it */
   char boundary[BOUNDARY + 1];
   char content_type[BOUNDARY + 40];
 };
 
-static void close_segment(ps_multipart *m, int file, int64_t length) {
+static bool is_text(const segment *s) { return s->file < 0 && !s->source; }
+
+static void close_segment(ps_multipart *m, int file, const ps_body *source, int64_t length) {
   segment *grown = realloc(m->segments, (m->count + 1) * sizeof *grown);
   if (!grown) {
     m->text.failed = true;
@@ -137,17 +139,17 @@ static void close_segment(ps_multipart *m, int file, int64_t length) {
   }
   m->segments = grown;
   segment *last = m->count ? &m->segments[m->count - 1] : NULL;
-  size_t begin = last ? last->begin + (last->file < 0 ? (size_t)last->length : 0) : 0;
-  m->segments[m->count++] = (segment){file, begin, length};
+  size_t begin = last ? last->begin + (is_text(last) ? (size_t)last->length : 0) : 0;
+  m->segments[m->count++] = (segment){file, source, begin, length};
 }
 
 /* The text since the last segment becomes one. */
 static void cut(ps_multipart *m) {
   size_t done = 0;
   for (size_t i = 0; i < m->count; i++) {
-    if (m->segments[i].file < 0) done += (size_t)m->segments[i].length;
+    if (is_text(&m->segments[i])) done += (size_t)m->segments[i].length;
   }
-  close_segment(m, -1, (int64_t)(m->text.length - done));
+  close_segment(m, -1, NULL, (int64_t)(m->text.length - done));
 }
 
 /* A name inside quotes: as browsers write it (WHATWG, multipart/form-data). */
@@ -208,31 +210,34 @@ static const char *file_name(const ps_value *v, const char *path, ps_fault *faul
   return slash ? slash + 1 : path;
 }
 
-static bool has_control(const char *s) {
-  for (; *s; s++) {
-    if ((unsigned char)*s < 0x20 || *s == 0x7f) return true;
-  }
-  return false;
+/* The source of a file that has neither a path nor content; NULL: there is none. */
+static const ps_body *source_of(const ps_value *v, const ps_sources *sources) {
+  if (!sources->feed || !ps_bool(ps_map_get(v, "feed", 4), NULL)) return sources->file;
+  const ps_value *length = ps_map_get(v, "length", 6);
+  sources->feed->length = ps_type(length, NULL) == PS_INT && ps_int(length, NULL) >= 0 ? ps_int(length, NULL) : -1;
+  if (!ps_bool(ps_map_get(v, "rewind", 6), NULL)) sources->feed->rewind = NULL;
+  return sources->feed;
 }
 
-static void add_file(ps_multipart *m, const ps_value *v, ps_fault *fault) {
+static void add_file(ps_multipart *m, const ps_value *v, const ps_sources *sources, ps_fault *fault) {
   const ps_value *content = ps_map_get(v, "content", 7);
   const char *path = file_text(v, "path", fault), *type = file_text(v, "type", fault),
              *name = file_name(v, path, fault);
   if (fault->kind != PS_ERROR_NONE) return;
   if (content && content->type != PS_STRING) content = NULL;
-  if ((content != NULL) == (*path != '\0')) {
+  const ps_body *source = !content && !*path && sources ? source_of(v, sources) : NULL;
+  if ((content != NULL) + (*path != '\0') + (source != NULL) != 1) {
     ps_fault_set(fault, PS_ERROR_USAGE, "params.%s must be {path = ...} or {content = ..., filename = ..., type = ...}",
                  v->key);
     return;
   }
-  if (has_control(type)) {
+  if (ps_has_control(type)) {
     ps_fault_set(fault, PS_ERROR_USAGE, "params.%s.type holds a control character", v->key);
     return;
   }
   int64_t size = 0;
-  int file = content ? -1 : open_file(v->key, path, &size, fault);
-  if (!content && file < 0) return;
+  int file = *path ? open_file(v->key, path, &size, fault) : -1;
+  if (*path && file < 0) return;
   begin_part(m, v->key, v->key_length);
   ps_buf_str(&m->text, "; filename=\"");
   add_quoted(&m->text, name, strlen(name));
@@ -241,14 +246,18 @@ static void add_file(ps_multipart *m, const ps_value *v, ps_fault *fault) {
     ps_buf_add(&m->text, content->as.text, content->length);
   } else {
     cut(m);
-    close_segment(m, file, size);
+    close_segment(m, file, source, source ? source->length : size);
   }
   ps_buf_str(&m->text, "\r\n");
 }
 
 static ptrdiff_t read_segment(const ps_multipart *m, const segment *s, char *buffer, size_t size) {
   int64_t left = s->length - m->position;
-  size_t wanted = (int64_t)size < left ? size : (size_t)left;
+  size_t wanted = s->length < 0 || (int64_t)size < left ? size : (size_t)left;
+  if (s->source) {
+    ptrdiff_t got = s->source->read(s->source->context, buffer, wanted);
+    return got == 0 && s->length >= 0 ? -1 : got; /* it has ended too early */
+  }
   if (s->file < 0) {
     memcpy(buffer, m->text.data + s->begin + m->position, wanted);
     return (ptrdiff_t)wanted;
@@ -261,20 +270,26 @@ static ptrdiff_t read_segment(const ps_multipart *m, const segment *s, char *buf
 
 static ptrdiff_t multipart_read(void *context, char *buffer, size_t size) {
   ps_multipart *m = context;
-  while (m->current < m->count && m->position == m->segments[m->current].length) {
-    m->current++;
+  while (m->current < m->count && size > 0) {
+    const segment *s = &m->segments[m->current];
+    ptrdiff_t n = m->position == s->length ? 0 : read_segment(m, s, buffer, size);
+    if (n > 0) m->position += n;
+    if (n != 0) return n;
+    m->passed += m->position;
     m->position = 0;
+    m->current++;
   }
-  if (m->current == m->count || size == 0) return 0;
-  ptrdiff_t n = read_segment(m, &m->segments[m->current], buffer, size);
-  if (n > 0) m->position += n;
-  return n;
+  return 0;
 }
 
 static bool multipart_rewind(void *context) {
   ps_multipart *m = context;
   m->current = 0;
-  m->position = 0;
+  m->position = m->passed = 0;
+  for (size_t i = 0; i < m->count; i++) {
+    const ps_body *source = m->segments[i].source;
+    if (source && !source->rewind(source->context)) return false;
+  }
   return true;
 }
 
@@ -291,11 +306,11 @@ static bool begin_multipart(ps_multipart *m, ps_fault *fault) {
 }
 
 static void add_params(ps_multipart *m, const ps_value *params, bool (*is_file)(const void *context, const char *key),
-                       const void *context, ps_fault *fault) {
+                       const void *context, const ps_sources *sources, ps_fault *fault) {
   walk w = {emit_field, ps_buf_add, m, PS_BUF_INIT};
   for (const ps_value *v = ps_first(params); v && fault->kind == PS_ERROR_NONE; v = ps_next(v)) {
     if (is_file(context, v->key)) {
-      add_file(m, v, fault);
+      add_file(m, v, sources, fault);
     } else {
       w.name.length = 0;
       ps_buf_add(&w.name, v->key, v->key_length);
@@ -307,7 +322,7 @@ static void add_params(ps_multipart *m, const ps_value *params, bool (*is_file)(
 }
 
 ps_multipart *ps_multipart_new(const ps_value *params, bool (*is_file)(const void *context, const char *key),
-                               const void *context, ps_fault *fault) {
+                               const void *context, const ps_sources *sources, ps_fault *fault) {
   ps_multipart *m = calloc(1, sizeof *m);
   if (!m) {
     ps_fault_memory(fault);
@@ -315,7 +330,7 @@ ps_multipart *ps_multipart_new(const ps_value *params, bool (*is_file)(const voi
   }
   m->text = PS_BUF_INIT;
   if (begin_multipart(m, fault)) {
-    add_params(m, params, is_file, context, fault);
+    add_params(m, params, is_file, context, sources, fault);
     ps_buf_format(&m->text, "--%s--\r\n", m->boundary);
     cut(m);
   }
@@ -325,17 +340,19 @@ ps_multipart *ps_multipart_new(const ps_value *params, bool (*is_file)(const voi
     return NULL;
   }
   m->body = (ps_body){0, multipart_read, multipart_rewind, m};
-  for (size_t i = 0; i < m->count; i++) m->body.length += m->segments[i].length;
+  for (size_t i = 0; i < m->count; i++) {
+    const segment *s = &m->segments[i];
+    m->body.length = s->length < 0 || m->body.length < 0 ? -1 : m->body.length + s->length;
+    if (s->source && !s->source->rewind) m->body.rewind = NULL;
+  }
   return m;
 }
 
-const ps_body *ps_multipart_body(const ps_multipart *m) {
-  return &m->body;
-}
+const ps_body *ps_multipart_body(const ps_multipart *m) { return &m->body; }
 
-const char *ps_multipart_content_type(const ps_multipart *m) {
-  return m->content_type;
-}
+int64_t ps_multipart_position(const ps_multipart *m) { return m->passed + m->position; }
+
+const char *ps_multipart_content_type(const ps_multipart *m) { return m->content_type; }
 
 void ps_multipart_free(ps_multipart *m) {
   if (!m) return;

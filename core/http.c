@@ -31,17 +31,16 @@ struct ps_http {
   bool broken; /* an error occurred: no further request */
 
   /* of the request under way */
-  bool active, transfer, source_failed;
+  bool active, transfer, source_failed, stalled;
   const ps_http_request *request;
   ps_http_response *response;
-  struct curl_slist *headers;
+  ps_arena *lines; /* of its headers */
   enum block block;
   int sends;              /* connections on which sending began: 0, 1, or 2 if libcurl tried again */
   int64_t body_read;      /* bytes that the request's body has given */
   curl_off_t moved;       /* bytes in both directions */
   int64_t elapsed, still; /* milliseconds: of waiting in all; since a byte moved */
   int64_t connect_limit, attempt_limit, deadline;
-  ps_buf line;
   char error[CURL_ERROR_SIZE];
 };
 
@@ -104,6 +103,10 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *context) {
   if ((int64_t)room > left) room = (size_t)left;
   if (room == 0) return 0;
   ptrdiff_t n = body->read(body->context, buffer, room);
+  if (n == PS_BODY_LATER) {
+    h->stalled = true;
+    return CURL_READFUNC_PAUSE;
+  }
   if (n < 0 || (n == 0 && body->length >= 0)) {
     h->source_failed = true;
     return CURL_READFUNC_ABORT;
@@ -114,35 +117,37 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *context) {
 
 static size_t on_write(char *data, size_t size, size_t count, void *context) {
   ps_http *h = context;
+  h->stalled = h->stalled || ps_http_response_full(h->response);
+  if (ps_http_response_full(h->response)) return CURL_WRITEFUNC_PAUSE;
   return ps_http_response_write(h->response, data, size * count) ? size * count : 0;
 }
 
-static void add_header(ps_http_response *response, char *line) {
-  char *colon = strchr(line, ':');
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static void add_header(ps_http_response *response, const char *line, const char *end) {
+  const char *colon = memchr(line, ':', (size_t)(end - line));
   if (!colon || colon == line) return;
-  char *value = colon + 1 + strspn(colon + 1, " \t"), *end = value + strlen(value);
-  while (end > value && isspace((unsigned char)end[-1])) end--;
-  *colon = *end = '\0';
-  ps_http_response_header(response, line, value);
+  const char *value = colon + 1;
+  while (value < end && is_space(*value)) value++;
+  while (end > value && is_space(end[-1])) end--;
+  ps_http_response_headern(response, line, (size_t)(colon - line), value, (size_t)(end - value));
 }
 
 /* Keeps the final response's headers alone: not those of a 1xx before it, nor trailers. */
 static size_t on_header(char *data, size_t size, size_t count, void *context) {
   ps_http *h = context;
-  h->line.length = 0;
-  ps_buf_add(&h->line, data, size * count);
-  const char *line = ps_buf_text(&h->line);
-  if (h->line.failed) return 0;
-  if (h->block == INTERIM && strncmp(line, "HTTP/", 5) == 0) {
-    int status = atoi(line + strcspn(line, " "));
+  size_t length = size * count;
+  long status = 0;
+  if (h->block == INTERIM && length > 5 && memcmp(data, "HTTP/", 5) == 0) {
+    curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 200) h->block = HEADERS;
-    if (status >= 200) ps_http_response_status(h->response, status);
-  } else if (h->block == HEADERS && *line != '\r' && *line != '\n') {
-    add_header(h->response, h->line.data);
+    if (status >= 200) ps_http_response_status(h->response, (int)status);
+  } else if (h->block == HEADERS && length > 0 && *data != '\r' && *data != '\n') {
+    add_header(h->response, data, data + length);
   } else if (h->block == HEADERS) {
     h->block = BODY;
   }
-  return size * count;
+  return length;
 }
 
 /* ---- The handle ---- */
@@ -150,9 +155,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context) {
 #define SET(option, value)                                                                                             \
   if (code == CURLE_OK) code = curl_easy_setopt(h->easy, option, value)
 
-static bool equal(const char *a, const char *b) {
-  return a && b && strcmp(a, b) == 0;
-}
+static bool equal(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
 /* Trust in the order: the client's options; the variables that programs of OpenSSL read; the system's directory. Its
  * bundle holds the same certificates once more. */
@@ -221,7 +224,8 @@ ps_http *ps_http_new(const ps_http_config *config) {
   atomic_init(&h->woken, false);
   h->multi = curl_multi_init();
   h->easy = curl_easy_init();
-  if (h->multi && h->easy && !set_behaviour(h) && !set_callbacks(h) && !set_trust(h)) return h;
+  h->lines = ps_arena_new(1024);
+  if (h->multi && h->easy && h->lines && !set_behaviour(h) && !set_callbacks(h) && !set_trust(h)) return h;
   ps_http_free(h);
   return NULL;
 }
@@ -237,14 +241,11 @@ void ps_http_free(ps_http *h) {
   stop(h);
   curl_easy_cleanup(h->easy);
   if (h->multi) curl_multi_cleanup(h->multi);
-  curl_slist_free_all(h->headers);
-  ps_buf_dispose(&h->line);
+  ps_arena_free(h->lines);
   free(h);
 }
 
-bool ps_http_reusable(const ps_http *h) {
-  return !h->active && !h->broken;
-}
+bool ps_http_reusable(const ps_http *h) { return !h->active && !h->broken; }
 
 /* ---- Failing ---- */
 
@@ -295,13 +296,9 @@ static int64_t to_ms(double seconds) {
   return (int64_t)(seconds * 1000 + 0.5);
 }
 
-static int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static int clamp_to_int(int64_t ms) {
-  return (int)least(ms, INT_MAX);
-}
+static int clamp_to_int(int64_t ms) { return (int)least(ms, INT_MAX); }
 
 /* Milliseconds until the first of the clocks runs out. */
 static int64_t time_left(const ps_http *h) {
@@ -340,25 +337,22 @@ static void fail_late(ps_http *h) {
 
 /* ---- One request ---- */
 
-static CURLcode add_line(ps_http *h, const char *name, const char *value) {
-  h->line.length = 0;
-  ps_buf_str(&h->line, name);
-  ps_buf_str(&h->line, *value ? ": " : ";");
-  ps_buf_str(&h->line, value);
-  struct curl_slist *grown = h->line.failed ? NULL : curl_slist_append(h->headers, ps_buf_text(&h->line));
-  if (!grown) return CURLE_OUT_OF_MEMORY;
-  h->headers = grown;
-  return CURLE_OK;
-}
-
+/* libcurl borrows the list, so that its nodes can be ours. */
 static CURLcode set_headers(ps_http *h) {
+  static char no_expect[] = "Expect:";
   const ps_http_request *request = h->request;
-  curl_slist_free_all(h->headers);
-  h->headers = request->body ? curl_slist_append(NULL, "Expect:") : NULL;
-  CURLcode code = h->headers || !request->body ? CURLE_OK : CURLE_OUT_OF_MEMORY;
-  for (size_t i = 0; i < request->header_count && !code; i++)
-    code = add_line(h, request->headers[i].name, request->headers[i].value);
-  SET(CURLOPT_HTTPHEADER, h->headers);
+  CURLcode code = CURLE_OK;
+  h->lines = ps_arena_reset(h->lines);
+  struct curl_slist *nodes = ps_arena_alloc(h->lines, (request->header_count + 1) * sizeof *nodes);
+  if (!nodes) return CURLE_OUT_OF_MEMORY;
+  for (size_t i = 0; i < request->header_count; i++) {
+    const ps_http_header *row = &request->headers[i];
+    nodes[i].data = ps_arena_join(h->lines, row->name, *row->value ? ": " : ";", row->value, NULL);
+    nodes[i].next = &nodes[i + 1];
+    if (!nodes[i].data) return CURLE_OUT_OF_MEMORY;
+  }
+  nodes[request->header_count] = (struct curl_slist){no_expect, NULL};
+  SET(CURLOPT_HTTPHEADER, nodes);
   return code;
 }
 
@@ -383,7 +377,7 @@ void ps_http_begin(ps_http *h, const ps_http_request *request, ps_http_response 
   h->request = request;
   h->response = response;
   h->transfer = transfer;
-  h->source_failed = false;
+  h->source_failed = h->stalled = false;
   h->block = INTERIM;
   h->sends = 0;
   h->body_read = h->moved = h->elapsed = h->still = 0;
@@ -416,15 +410,18 @@ static void progress(ps_http *h) {
 
 bool ps_http_perform(ps_http *h, int64_t max_ms) {
   int64_t begin = ps_system_clock.now_ms(NULL), last = begin;
+  bool paused = h->stalled;
+  h->stalled = false;
+  if (h->active && paused) curl_easy_pause(h->easy, CURLPAUSE_CONT);
   while (h->active) {
-    progress(h);
+    if (!h->stalled) progress(h);
     if (!h->active) break;
     int64_t now = ps_system_clock.now_ms(NULL), left = max_ms < 0 ? INT64_MAX : max_ms - (now - begin);
     count_time(h, now - last);
     last = now;
     if (time_left(h) <= 0) {
       fail_late(h);
-    } else if (left <= 0 || atomic_exchange(&h->woken, false)) {
+    } else if (h->stalled || left <= 0 || atomic_exchange(&h->woken, false)) {
       return false;
     } else if (curl_multi_poll(h->multi, NULL, 0, clamp_to_int(least(left, time_left(h))), NULL) != CURLM_OK) {
       finish(h, CURLE_OUT_OF_MEMORY);
@@ -432,6 +429,8 @@ bool ps_http_perform(ps_http *h, int64_t max_ms) {
   }
   return true;
 }
+
+bool ps_http_stalled(const ps_http *h) { return h->active && h->stalled; }
 
 void ps_http_wait(ps_http *h, int64_t ms) {
   int64_t end = ps_system_clock.now_ms(NULL) + ms;

@@ -21,6 +21,8 @@ void ps_http_begin(ps_http *h, const ps_http_request *request, ps_http_response 
 /* Carries on for at most `max_ms` (negative: to the end; 0: what can be done without waiting). True: done. The request's
  * clocks run only in here. */
 bool ps_http_perform(ps_http *h, int64_t max_ms);
+/* Whether it stands still until the body is fed, or the window of the response emptied; the next perform goes on. */
+bool ps_http_stalled(const ps_http *h);
 /* Ends what is under way with PS_ERROR_CANCELLED in the response. */
 void ps_http_cancel(ps_http *h);
 /* Waits, or until woken. */

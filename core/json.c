@@ -25,6 +25,7 @@ enum {
 
 typedef struct level {
   ps_value *container;
+  const ps_value *fields; /* what is wanted of its maps, itself or its items; NULL: everything */
   uint64_t seen[SEEN_WORDS];
 } level;
 
@@ -39,8 +40,11 @@ typedef struct parser {
   ps_value *nodes, *nodes_end; /* taken from the arena, not used yet */
   const char *key;             /* of the value to come */
   uint32_t key_length;
-  ps_value *replaced;  /* the value with this key so far: the last one wins, in the place of the first */
-  const char *problem; /* why a callback stopped; NULL: no memory */
+  const ps_value *fields; /* as a level's, of the value to come */
+  bool unwanted;          /* the value to come is not built */
+  size_t skipped;         /* lists and maps that are open and not built */
+  ps_value *replaced;     /* the value with this key so far: the last one wins, in the place of the first */
+  const char *problem;    /* why a callback stopped; NULL: no memory */
   size_t depth;
   char *last, *cut, *end;     /* yajl's memory: the last piece, what is left */
   known_key known[KEYS];      /* by hash: objects of one kind share their keys */
@@ -67,9 +71,7 @@ static void *piece_grow(void *context, void *piece, size_t size) {
   return grown;
 }
 
-static void piece_free(void *context, void *piece) {
-  (void)context, (void)piece;
-}
+static void piece_free(void *context, void *piece) { (void)context, (void)piece; }
 
 /* ---- Duplicate keys */
 
@@ -134,6 +136,32 @@ static bool drop_duplicates(ps_value *map) {
   return true;
 }
 
+/* ---- What is not wanted */
+
+/* What objects and pages are known by, and paging goes by: one word of each length. */
+static bool is_structural(const char *key, size_t length) {
+  static const char words[18][18] = {
+    [2] = "id",        [3] = "url",          [6] = "object",         [8] = "has_more",
+    [9] = "next_page", [11] = "total_count", [13] = "next_page_url", [17] = "previous_page_url"};
+  return length < 18 && *words[length] && memcmp(words[length], key, length) == 0;
+}
+
+/* Whether the value of `key` is wanted in the map `l`, which has fields, and what of it. The outermost map is left as it is,
+ * but for the items of its `data`; the items of any other page may be named as its own fields. */
+static bool choose(parser *p, const level *l, const char *key, size_t length) {
+  const ps_value *named = p->skipped ? NULL : ps_map_get(l->fields, key, length);
+  bool data = length == 4 && memcmp(key, "data", 4) == 0;
+  p->fields = data && !named ? l->fields : p->depth > 1 && named && named->type == PS_MAP ? named : NULL;
+  p->unwanted = p->skipped || !(data || named || p->depth == 1 || is_structural(key, length));
+  return !p->unwanted;
+}
+
+/* Passes over a value. */
+static int skip(parser *p) {
+  p->unwanted = p->skipped > 0;
+  return 1;
+}
+
 /* ---- yajl's callbacks: false stops it */
 
 static ps_value *add_value(parser *p, ps_value_type type) {
@@ -145,11 +173,12 @@ static ps_value *add_value(parser *p, ps_value_type type) {
       p->nodes_end = p->nodes + NODES;
     }
     v = p->nodes++;
-    *v = (ps_value){.key = p->key, .key_length = p->key_length, .is_last = true};
+    *v = (ps_value){.key = p->key, .key_length = p->key_length, .type = (uint8_t)type, .is_last = true};
     if (p->depth) ps_value_append(p->open[p->depth - 1].container, v);
     else p->root = v;
+  } else {
+    ps_value_take(v, &(ps_value){.type = (uint8_t)type});
   }
-  ps_value_take(v, &(ps_value){.type = (uint8_t)type});
   p->replaced = NULL;
   p->key = NULL;
   p->key_length = 0;
@@ -157,11 +186,14 @@ static ps_value *add_value(parser *p, ps_value_type type) {
 }
 
 static int on_null(void *context) {
-  return add_value(context, PS_NULL) != NULL;
+  parser *p = context;
+  return p->unwanted ? skip(p) : add_value(p, PS_NULL) != NULL;
 }
 
 static int on_boolean(void *context, int boolean) {
-  ps_value *v = add_value(context, PS_BOOL);
+  parser *p = context;
+  if (p->unwanted) return skip(p);
+  ps_value *v = add_value(p, PS_BOOL);
   if (v) v->as.boolean = boolean != 0;
   return v != NULL;
 }
@@ -176,15 +208,18 @@ static int add_text(parser *p, ps_value_type type, const char *s, size_t length)
 }
 
 static int on_number(void *context, const char *s, size_t length) {
+  parser *p = context;
   int64_t i;
-  if (!ps_number_int(s, length, &i)) return add_text(context, PS_NUMBER, s, length);
-  ps_value *v = add_value(context, PS_INT);
+  if (p->unwanted) return skip(p);
+  if (!ps_number_int(s, length, &i)) return add_text(p, PS_NUMBER, s, length);
+  ps_value *v = add_value(p, PS_INT);
   if (v) v->as.integer = i;
   return v != NULL;
 }
 
 static int on_string(void *context, const unsigned char *s, size_t length) {
-  return add_text(context, PS_STRING, (const char *)s, length);
+  parser *p = context;
+  return p->unwanted ? skip(p) : add_text(p, PS_STRING, (const char *)s, length);
 }
 
 static int on_key(void *context, const unsigned char *s, size_t length) {
@@ -206,28 +241,43 @@ static int on_key(void *context, const unsigned char *s, size_t length) {
   return p->key != NULL;
 }
 
+/* The same where not every key is wanted. */
+static int on_chosen_key(void *context, const unsigned char *s, size_t length) {
+  parser *p = context;
+  const level *l = &p->open[p->depth - 1];
+  return (l->fields && !choose(p, l, (const char *)s, length)) || on_key(context, s, length);
+}
+
 static int open_container(parser *p, ps_value_type type) {
-  if (p->depth == PS_VALUE_DEPTH) {
+  if (p->depth + p->skipped == PS_VALUE_DEPTH) {
     p->problem = "lists and maps are nested deeper than 128";
     return 0;
   }
+  if (p->unwanted) {
+    p->skipped++;
+    return 1;
+  }
+  const level *around = p->depth ? &p->open[p->depth - 1] : NULL;
+  if (around && around->container->type == PS_LIST) p->fields = around->fields;
   ps_value *v = add_value(p, type);
   level *l = &p->open[p->depth++];
   l->container = v;
+  l->fields = p->fields;
+  p->fields = NULL;
   memset(l->seen, 0, sizeof l->seen);
   return v != NULL;
 }
 
-static int on_map(void *context) {
-  return open_container(context, PS_MAP);
-}
+static int on_map(void *context) { return open_container(context, PS_MAP); }
 
-static int on_list(void *context) {
-  return open_container(context, PS_LIST);
-}
+static int on_list(void *context) { return open_container(context, PS_LIST); }
 
 static int on_end(void *context) {
   parser *p = context;
+  if (p->skipped > 0) {
+    p->skipped--;
+    return skip(p);
+  }
   ps_value *v = p->open[--p->depth].container;
   return v->type == PS_LIST || v->length <= FEW_KEYS || drop_duplicates(v);
 }
@@ -279,13 +329,13 @@ static ps_value *check(const parser *p, const char *text, size_t length, size_t 
 }
 
 static ps_value *parse(parser *p, const char *text, size_t length, ps_fault *fault) {
-  static const yajl_callbacks callbacks = {
+  const yajl_callbacks callbacks = {
     .yajl_null = on_null,
     .yajl_boolean = on_boolean,
     .yajl_number = on_number,
     .yajl_string = on_string,
     .yajl_start_map = on_map,
-    .yajl_map_key = on_key,
+    .yajl_map_key = p->fields ? on_chosen_key : on_key,
     .yajl_end_map = on_end,
     .yajl_start_array = on_list,
     .yajl_end_array = on_end,
@@ -309,6 +359,10 @@ static ps_value *parse(parser *p, const char *text, size_t length, ps_fault *fau
 }
 
 ps_value *ps_json_parse(ps_arena *arena, char *text, size_t length, ps_fault *fault) {
+  return ps_json_parse_fields(arena, text, length, NULL, fault);
+}
+
+ps_value *ps_json_parse_fields(ps_arena *arena, char *text, size_t length, const ps_value *fields, ps_fault *fault) {
   static const char byte_order_mark[3] = "\xef\xbb\xbf";
   if (length >= sizeof byte_order_mark && memcmp(text, byte_order_mark, sizeof byte_order_mark) == 0) {
     text += sizeof byte_order_mark;
@@ -316,7 +370,7 @@ ps_value *ps_json_parse(ps_arena *arena, char *text, size_t length, ps_fault *fa
   }
   if (length == 0) return refuse(fault, "", 0, "the text is empty");
   if (length >= UINT32_MAX / 2) return refuse(fault, "", 0, "the text is longer than 2 GiB");
-  size_t guess = 4 * length, pieces = 2 * length + YAJL_EXTRA;
+  size_t guess = (fields ? length / 2 : 4 * length) + NODES * sizeof(ps_value), pieces = 2 * length + YAJL_EXTRA;
   if (guess > ARENA_MOST) guess = ARENA_MOST;
   bool room = ps_arena_room(arena) > guess / 4 * 3 || ps_arena_reserve(arena, guess);
   parser *p = room ? malloc(sizeof *p + pieces) : NULL;
@@ -326,6 +380,7 @@ ps_value *ps_json_parse(ps_arena *arena, char *text, size_t length, ps_fault *fa
   }
   memset(p, 0, offsetof(parser, open));
   p->arena = arena;
+  p->fields = fields;
   p->cut = (char *)(p + 1);
   p->end = p->cut + pieces;
   replace_lone_surrogates(text, text + length);
@@ -369,7 +424,7 @@ static void write_text(ps_buf *out, const char *s, size_t length) {
   ps_buf_add(out, s + plain, length - plain);
 }
 
-static void write_string(ps_buf *out, const char *s, size_t length) {
+void ps_json_write_string(ps_buf *out, const char *s, size_t length) {
   ps_buf_char(out, '"');
   while (length > 0) {
     size_t valid = ps_utf8_span(s, length);
@@ -388,7 +443,7 @@ static void write_children(ps_buf *out, const ps_value *v) {
   ps_buf_char(out, v->type == PS_MAP ? '{' : '[');
   for (const ps_value *c = ps_first(v); c; c = ps_next(c)) {
     if (v->type == PS_MAP) {
-      write_string(out, c->key, c->key_length);
+      ps_json_write_string(out, c->key, c->key_length);
       ps_buf_char(out, ':');
     }
     ps_json_write(out, c);
@@ -404,7 +459,7 @@ void ps_json_write(ps_buf *out, const ps_value *v) {
     case PS_BOOL: ps_buf_str(out, v->as.boolean ? "true" : "false"); break;
     case PS_INT: ps_buf_int(out, v->as.integer); break;
     case PS_NUMBER: ps_buf_add(out, v->as.text, v->length); break;
-    case PS_STRING: write_string(out, v->as.text, v->length); break;
+    case PS_STRING: ps_json_write_string(out, v->as.text, v->length); break;
     case PS_LIST:
     case PS_MAP: write_children(out, v); break;
   }

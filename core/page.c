@@ -25,7 +25,7 @@ struct ps_iter {
   ps_fault fault; /* why no page can ever be fetched */
   const ps_api_operation *operation;
   const char *method, *path;
-  ps_value *params, *headers, *list; /* list: a copy of the one that was begun from */
+  ps_value *params, *headers, *list, *fields; /* list: a copy of the one that was begun from */
   ps_call_options options;
   page_style style;
   bool backward;
@@ -33,19 +33,13 @@ struct ps_iter {
   const ps_value **items;         /* of the page, in the order that they are given */
   size_t count, taken, skip;
   char *place, *next;
-  bool started;
+  bool started, lent; /* lent: the page is the caller's now */
   ps_exchange *pending;
 };
 
 static ps_iter out_of_memory; /* ends at once, with the result for "no memory" */
 
 /* ---- Making one ---- */
-
-static const char *copy_string(ps_iter *it, const char *s) {
-  const char *copy = s ? ps_arena_str(it->arena, s) : NULL;
-  if (s && !copy) ps_fault_memory(&it->fault);
-  return copy;
-}
 
 /* To be freed; NULL: no memory. */
 static char *duplicate(const char *s) {
@@ -56,11 +50,7 @@ static char *duplicate(const char *s) {
 
 static void copy_options(ps_iter *it, const ps_call_options *options) {
   it->options = *options;
-  it->options.api_key = copy_string(it, options->api_key);
-  it->options.stripe_account = copy_string(it, options->stripe_account);
-  it->options.stripe_context = copy_string(it, options->stripe_context);
-  it->options.stripe_version = copy_string(it, options->stripe_version);
-  it->options.base = copy_string(it, options->base);
+  ps_call_options_keep(&it->options, options, it->arena, &it->fault);
   it->options.idempotency_key = NULL;
   if (options->headers) ps_value_copy(it->headers, options->headers);
   it->options.headers = options->headers ? it->headers : NULL;
@@ -139,7 +129,8 @@ ps_iter *ps_iter_create(const ps_exchange_host *host, const ps_target *target, c
   ps_buf path = PS_BUF_INIT;
   if (target->path) ps_buf_str(&path, target->path);
   else ps_target_path(&path, target, &it->fault);
-  it->method = copy_string(it, target->method ? target->method : ps_operation_method(target->operation));
+  it->method = target->method ? target->method : ps_operation_method(target->operation);
+  it->method = ps_fault_copy(&it->fault, it->arena, it->method);
   if (path.failed) ps_fault_memory(&it->fault);
   if (options) copy_options(it, options);
   if (params && (params->type != PS_NULL || ps_value_is_poisoned(params))) ps_value_copy(it->params, params);
@@ -148,6 +139,12 @@ ps_iter *ps_iter_create(const ps_exchange_host *host, const ps_target *target, c
   refuse_plain(it);
   settle(it);
   return it;
+}
+
+void ps_iter_set_fields(ps_iter *it, const ps_value *fields) {
+  if (it == &out_of_memory) return;
+  ps_value_free(it->fields);
+  ps_value_copy(it->fields = ps_value_new(), fields);
 }
 
 /* ---- Pages ---- */
@@ -179,9 +176,7 @@ static void recognise(ps_iter *it, const ps_value *page) {
   else if (strcmp(ps_str(page, "object"), "search_result") == 0) it->style = STYLE_SEARCH;
 }
 
-static bool is_page(const ps_value *v) {
-  return ps_type(ps_map_get(v, "data", 4), NULL) == PS_LIST;
-}
+static bool is_page(const ps_value *v) { return ps_type(ps_map_get(v, "data", 4), NULL) == PS_LIST; }
 
 /* Takes a page's items in; false without memory, and then nothing has changed. That no page can follow is a fault which
  * waits until the items are given: never an early end. */
@@ -212,18 +207,6 @@ static bool take_page(ps_iter *it, const ps_value *page) {
   return true;
 }
 
-static void copy_origin(ps_iter *it, const ps_origin *o) {
-  ps_call_options own = PS_CALL_OPTIONS_INIT;
-  own.api_key = o->api_key;
-  own.stripe_account = o->stripe_account;
-  own.stripe_context = o->stripe_context;
-  own.stripe_version = o->stripe_version;
-  own.base = o->base;
-  own.headers = o->headers;
-  copy_options(it, &own);
-  if (o->method) it->method = copy_string(it, o->method);
-}
-
 /* A list inside a result names its own url; a result that is a page goes on where its request was. */
 static void set_origin_path(ps_iter *it, const ps_origin *o, const ps_value *list, bool nested) {
   const char *url = ps_str(list, "url");
@@ -243,7 +226,8 @@ ps_iter *ps_iter_create_from(const ps_exchange_host *host, const ps_result *r, c
   if (it == &out_of_memory || it->fault.kind != PS_ERROR_NONE) return it;
   bool nested = list && list != r->data;
   const ps_value *page = nested ? list : ps_data(r);
-  copy_origin(it, &r->origin);
+  copy_options(it, &r->origin.options);
+  if (r->origin.method) it->method = ps_fault_copy(&it->fault, it->arena, r->origin.method);
   set_origin_path(it, &r->origin, page, nested);
   if (!is_page(page))
     ps_fault_set(&it->fault, PS_ERROR_USAGE, "this value is not a page or a list: it has no list `data`");
@@ -282,10 +266,12 @@ ps_exchange *ps_iter_exchange(ps_iter *it) {
   if (it == &out_of_memory || it->pending || again) return it->pending;
   const char *place = it->started ? it->next : it->place;
   ps_value *params = ps_value_new();
-  ps_target target = {it->operation, it->method, it->style == STYLE_V2 && place ? place : it->path, NULL};
+  const char *path = it->style == STYLE_V2 && place ? place : it->path;
+  ps_target target = {.operation = it->operation, .method = it->method, .path = path};
   place_params(it, params, place);
   it->pending = ps_exchange_create(&it->host, &target, params, &it->options, &it->fault);
   ps_value_free(params);
+  ps_exchange_set_fields(it->pending, it->fields);
   ps_exchange_reuse(it->pending, it->used);
   it->used = NULL;
   return it->pending;
@@ -296,9 +282,7 @@ void ps_iter_drop_pending(ps_iter *it) {
   it->pending = NULL;
 }
 
-ps_exchange *ps_iter_pending(ps_iter *it) {
-  return it->pending;
-}
+ps_exchange *ps_iter_pending(ps_iter *it) { return it->pending; }
 
 /* The error of a page that was answered, but cannot be taken in; it is asked for again. */
 static ps_result *refuse_page(ps_result *r, bool no_memory) {
@@ -322,8 +306,9 @@ bool ps_iter_feed(ps_iter *it) {
     it->error = refuse_page(r, is_page(ps_data(r)));
   } else {
     ps_result_free(it->used);
-    it->used = it->page;
+    it->used = it->lent ? NULL : it->page;
     it->page = r;
+    it->lent = false;
   }
   return !it->error;
 }
@@ -340,6 +325,12 @@ const ps_result *ps_iter_result(const ps_iter *it) {
   return it->page ? it->page : &nothing;
 }
 
+ps_result *ps_iter_take_page(ps_iter *it) {
+  if (!it->page || it->lent) return NULL;
+  it->lent = true;
+  return it->page;
+}
+
 const ps_api_type *ps_iter_type(const ps_iter *it) {
   const ps_api_type *list = it->operation ? ps_operation_returns(it->operation) : NULL;
   return list ? ps_type_item(list) : NULL;
@@ -348,12 +339,13 @@ const ps_api_type *ps_iter_type(const ps_iter *it) {
 void ps_iter_free(ps_iter *it) {
   if (!it || it == &out_of_memory) return;
   ps_iter_drop_pending(it);
-  ps_result_free(it->page);
+  if (!it->lent) ps_result_free(it->page);
   ps_result_free(it->used);
   ps_result_free(it->error);
   ps_value_free(it->params);
   ps_value_free(it->headers);
   ps_value_free(it->list);
+  ps_value_free(it->fields);
   free(it->items);
   free(it->place);
   free(it->next);
@@ -411,7 +403,7 @@ static void read_cursor(ps_iter *it, const ps_value *v) {
   own.base = string_or_null(v, "base");
   own.headers = ps_type(v, "headers") == PS_MAP ? ps_get(v, "headers") : NULL;
   copy_options(it, &own);
-  it->method = copy_string(it, strcmp(ps_str(v, "method"), "POST") == 0 ? "POST" : "GET");
+  it->method = strcmp(ps_str(v, "method"), "POST") == 0 ? "POST" : "GET";
   set_path(it, ps_str(v, "path"));
   refuse_plain(it);
   if (!it->operation && *ps_str(v, "kind")) it->style = style_of(ps_str(v, "kind"));

@@ -1,5 +1,5 @@
 # find_package(pinstripe)                      pinstripe::pinstripe, shared
-# find_package(pinstripe COMPONENTS static)    pinstripe::pinstripe-static too; needs the headers of libcurl and yajl
+# find_package(pinstripe COMPONENTS static)    pinstripe::pinstripe-static too; needs the headers of libcurl, yajl and OpenSSL
 include(CMakeFindDependencyMacro)
 include(${CMAKE_CURRENT_LIST_DIR}/pinstripe-shared.cmake)
 set(pinstripe_shared_FOUND TRUE)
@@ -9,6 +9,7 @@ if("static" IN_LIST pinstripe_FIND_COMPONENTS)
   find_dependency(PkgConfig)
   pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl)
   pkg_check_modules(yajl REQUIRED IMPORTED_TARGET yajl)
+  pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto)
   include(${CMAKE_CURRENT_LIST_DIR}/pinstripe-static.cmake)
   set(pinstripe_static_FOUND TRUE)
 endif()

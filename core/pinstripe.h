@@ -17,6 +17,8 @@
  *   6 lists       iterators over pages
  *   7 exchanges   the machine of one call, for a transport or loop of your own
  *   8 the table   every operation, parameter, object and event of the API
+ *   9 webhooks    signatures, events, handlers of thin events
+ *  10 meters      usage in batches
  *
  * Rules that hold everywhere:
  *
@@ -144,10 +146,13 @@ PS_API void ps_free(void *memory);
  * pointer mean "not set": the client's default, or for a call, the client's own. 0 is zero. Strings are copied.
  * options.def lists the fields with their meaning; bindings set them by those names, through ps_..._options_read. */
 
+enum { PS_BODY_LATER = -2 };
+
 /* A request's body, read piece by piece. */
 typedef struct ps_body {
   int64_t length; /* bytes, or -1: unknown, sent chunked */
-  /* Fills up to `size` bytes; returns how many, 0 at the end, -1 on failure. */
+  /* Fills up to `size` bytes; returns how many, 0 at the end, -1 on failure; PS_BODY_LATER: nothing is at hand yet, of a
+   * body that is fed (section 7). */
   ptrdiff_t (*read)(void *context, char *buffer, size_t size);
   /* Back to the first byte; false on failure. NULL: cannot, and the call is never sent twice. */
   bool (*rewind)(void *context);
@@ -245,7 +250,8 @@ PS_API char *ps_call_options_read(ps_call_options *options, const ps_value *map)
 
 /* ---- 3 Clients ----------------------------------------------------------------------------------------------------- */
 
-/* `api_key` NULL: the option's, else STRIPE_API_KEY of the environment. `options` may be NULL. Never fails by itself: a
+/* `api_key` NULL: the option's, else STRIPE_API_KEY of the environment; then PINSTRIPE_API_BASE there is the base of all
+ * that no option gives one, as of a stand-in. `options` may be NULL. Never fails by itself: a
  * client made from bad options has an error, which each of its calls returns. Nothing is sent yet. */
 PS_API ps_client *ps_client_new(const char *api_key, const ps_client_options *options);
 /* "" or why every call on this client will fail. */
@@ -253,6 +259,8 @@ PS_API const char *ps_client_error(const ps_client *client);
 /* Clients are counted: results, iterators and exchanges hold theirs, so this may come first. */
 PS_API void ps_client_free(ps_client *client);
 PS_API ps_client *ps_client_hold(ps_client *client); /* returns `client`; free once more */
+/* The same client, its connections and limits included, in another context and without an account; "": without either. */
+PS_API ps_client *ps_client_scoped(ps_client *client, const char *stripe_context);
 
 /* ---- 4 Calls -------------------------------------------------------------------------------------------------------
  *
@@ -266,9 +274,22 @@ PS_API ps_client *ps_client_hold(ps_client *client); /* returns `client`; free o
 PS_API ps_result *ps_call(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                           const ps_call_options *options);
 /* Any method ("GET", "POST", "DELETE") and path ("/v1/..." or "/v2/..."), for what the table does not know. A route
- * that it does know is treated as that operation. */
+ * that it does know is treated as that operation. The options `body` (exact bytes in place of params), `content_type`,
+ * `stripe_version` (of a preview) and `raw` (the answer as it came: ps_result_body) serve what is stranger still. */
 PS_API ps_result *ps_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                              const ps_call_options *options);
+/* The bytes at the `url` of a file, a file link or a report's result: an address on the client's own bases, or a path on that
+ * of files. Any other address is refused, and the link of a file is asked for without a key. As those of every operation
+ * that returns bytes (PS_QUOTES_PDF), they are ps_result_body; with the option save_to they go to a file: under a
+ * temporary name beside it, which becomes its own when all is there; a cut download goes on where it was, if the
+ * server can do that. The options `file` (an upload's bytes, from a reader of one's own) and `stream` (section 7) are for
+ * bytes that come from, or go to, elsewhere. A source without rewind is not sent twice. */
+PS_API ps_result *ps_file_download(ps_client *client, const char *url, const ps_call_options *options);
+
+/* OAuth: the address, ps_str(ps_data(r), NULL), at which a user lets the platform `client_id` (of the params, else of the
+ * client) act for an account; `express`: for Express accounts. Nothing is sent, and no key is needed. Then
+ * PS_OAUTH_TOKEN takes the code that comes back, PS_OAUTH_DEAUTHORIZE ends it. */
+PS_API ps_result *ps_oauth_authorize_url(ps_client *client, const ps_value *params, bool express);
 
 /* A result is one of three: ok, an API error (the server answered), a library error. Reading never fails. */
 PS_API void ps_result_free(ps_result *r);
@@ -346,8 +367,13 @@ PS_API const ps_value *ps_iter_next(ps_iter *it);
 PS_API const ps_value *ps_iter_try_next(ps_iter *it, int64_t max_ms, bool *waiting);
 /* The page that the last item came from, or the error. */
 PS_API const ps_result *ps_iter_result(const ps_iter *it);
+/* The page at hand becomes the caller's, who keeps its items for longer than the iterator would; it is freed after the
+ * iterator has taken another page in, or is freed itself. Once for each page; NULL: there is none to be taken. */
+PS_API ps_result *ps_iter_take_page(ps_iter *it);
 /* The type of the items (section 8), or NULL if the table does not know it. */
 PS_API const struct ps_api_type *ps_iter_type(const ps_iter *it);
+/* As ps_exchange_set_fields, of all pages that are not fetched yet. */
+PS_API void ps_iter_set_fields(ps_iter *it, const ps_value *fields);
 /* Where the iteration stands, as JSON, to be freed with ps_free: operation, params, position and options, never a key.
  * NULL: no memory, or an iterator that could not begin, as its ps_iter_next tells. */
 PS_API char *ps_iter_cursor(const ps_iter *it);
@@ -413,8 +439,25 @@ PS_API ps_step ps_exchange_run(ps_exchange *x, int64_t max_ms);
 /* One turn of that drive: carries out what the last step asked for, for about `max_ms` milliseconds. True once it is done
  * and the next step is due. For a driver that wants to see each step but has no transport of its own. */
 PS_API bool ps_exchange_carry(ps_exchange *x, int64_t max_ms);
+PS_API ps_exchange *ps_exchange_new_download(ps_client *client, const char *url, const ps_call_options *options);
+/* For languages without callbacks into C: an upload whose file is the map {feed: true, length, rewind: true, filename, type}
+ * (without `length` it is sent chunked; with `rewind` it may be sent again) is given piece by piece. The number of the
+ * attempt whose body waits for bytes, 0: none does. Of a new attempt the first piece is again the first. */
+PS_API int ps_exchange_hungry(const ps_exchange *x);
+/* The next piece; a `length` of 0 is the end; `bytes` NULL: it cannot be read. ps_exchange_run and _carry return early,
+ * with PS_SEND or false, when a body is hungry. */
+PS_API void ps_exchange_feed(ps_exchange *x, const char *bytes, size_t length);
+/* With the option `stream`: what has arrived and was not taken yet, until the next run; `*length` 0: nothing. To be asked
+ * between runs, which return early when a megabyte lies there, and once more after PS_DONE. */
+PS_API const char *ps_exchange_take(ps_exchange *x, size_t *length);
+/* Bytes of the upload sent, or of the download received (save_to and stream), and of how many; -1: unknown. */
+PS_API void ps_exchange_progress(const ps_exchange *x, int64_t *done, int64_t *total);
 /* Ends the call soon, with PS_ERROR_CANCELLED. The one function that any thread may call, until _free. */
 PS_API void ps_exchange_cancel(ps_exchange *x);
+/* Before the first step: of the items of a list, only what `fields` names is wanted, and reading the answer is cheaper for
+ * it: {"id": true, "customer": {"email": true}}, through lists. Copied; NULL: everything. More may be left than is named:
+ * what objects and pages are known by, errors, and all without memory for the copy. */
+PS_API void ps_exchange_set_fields(ps_exchange *x, const ps_value *fields);
 /* What has happened since the last time, oldest first; NULL: nothing more. Until the next call of this. ps_exchange_run
  * passes events to the client's hooks by itself. */
 PS_API const ps_call_event *ps_exchange_event(ps_exchange *x);
@@ -453,6 +496,9 @@ PS_API const char *ps_service_path(const ps_api_service *s);
 PS_API const ps_api_service *ps_service_child(const ps_api_service *s, const ps_api_service *after);
 PS_API const ps_api_operation *ps_service_operation(const ps_api_service *s, const char *name);
 PS_API const ps_api_operation *ps_service_operation_next(const ps_api_service *s, const ps_api_operation *after);
+
+/* Whether the service has an address of this name, which is built and not called: "authorize_url" of "oauth". */
+PS_API bool ps_service_has_url(const ps_api_service *s, const char *name);
 
 PS_API const ps_api_operation *ps_operation_find(const char *id);
 PS_API const ps_api_operation *ps_operation_next(const ps_api_operation *after);
@@ -550,6 +596,102 @@ PS_API const ps_api_type *ps_event_data(const ps_api_event *e);          /* fiel
 PS_API const ps_api_type *ps_result_type(const ps_result *r);
 PS_API const ps_api_type *ps_type_field(const ps_api_type *t, const char *name);
 PS_API const ps_api_type *ps_type_resolve(const ps_api_type *t, const ps_value *v);
+
+/* ---- 9 Webhooks ----------------------------------------------------------------------------------------------------
+ *
+ *   const char *secrets[] = {"whsec_...", NULL};
+ *   ps_result *r = ps_event_parse(body, length, header, secrets, -1, -1);
+ *   if (ps_result_ok(r)) puts(ps_str(ps_data(r), "type"));
+ *   else if (ps_error_kind(r) == PS_ERROR_SIGNATURE) answer(400);
+ *
+ * `body` is the request's body, byte for byte as it came (NULL: an error that says so); `header` its Stripe-Signature (NULL
+ * or "": an error); `secrets` those of the endpoint, ended by NULL: any may have signed, as while one is being replaced.
+ * The signature's time may lie `tolerance` seconds from `now`, back or ahead: negative: 300; 0: any time. `now` is in Unix
+ * seconds; negative: the system's clock. Nothing is sent; any thread.
+ *
+ * An error's kind is PS_ERROR_SIGNATURE with the code (ps_error_code) not_bytes, no_secret, no_header, no_v1,
+ * no_timestamp, blank_secret, no_match or stale; PS_ERROR_PROTOCOL with not_json; PS_ERROR_USAGE with thin_event or
+ * snapshot_event (the other function reads it) or not_an_event; or PS_ERROR_MEMORY. Its text never holds a secret or the
+ * signature that was expected. */
+
+/* The signature alone. */
+PS_API ps_result *ps_webhook_verify(const char *body, size_t length, const char *header, const char *const *secrets,
+                                    int64_t tolerance, int64_t now);
+/* The signature, then the event. Its `data.object` has the type that its own `object` names; ps_event_find tells what is
+ * known of its `type`, and unknown types are kept. */
+PS_API ps_result *ps_event_parse(const char *body, size_t length, const char *header, const char *const *secrets,
+                                 int64_t tolerance, int64_t now);
+/* The same for a thin event (`object` is "v2.core.event"), which only says what happened to which `related_object`. */
+PS_API ps_result *ps_notification_parse(const char *body, size_t length, const char *header, const char *const *secrets,
+                                        int64_t tolerance, int64_t now);
+/* For events that did not come by webhook: in an envelope of AWS EventBridge or Azure Event Grid, or bare. Nobody but the
+ * sender of those vouches for them. */
+PS_API ps_result *ps_event_parse_without_verification(const char *body, size_t length);
+PS_API ps_result *ps_notification_parse_without_verification(const char *body, size_t length);
+/* A Stripe-Signature header, "t=1700000000,v1=...", for tests; to be freed with ps_free. NULL: no memory. */
+PS_API char *ps_webhook_sign(const char *body, size_t length, const char *secret, int64_t timestamp);
+
+/* What a thin event is about: the event with its data, and the object that it names. Both are asked for in the event's own
+ * context, and in no account. A `related_object.url` that is no path on Stripe's own host is refused. */
+PS_API ps_result *ps_notification_event(ps_client *client, const ps_value *notification);
+PS_API ps_result *ps_notification_related_object(ps_client *client, const ps_value *notification);
+PS_API ps_exchange *ps_exchange_new_event(ps_client *client, const ps_value *notification);
+PS_API ps_exchange *ps_exchange_new_related_object(ps_client *client, const ps_value *notification);
+
+/* Gives each thin event to the function of its type, all others to the fallback, which learns whether the table knows the
+ * type. Each is called with a client scoped to the event's context, held for that call. */
+typedef struct ps_handler ps_handler;
+typedef void (*ps_notification_fn)(void *context, ps_client *client, const ps_value *notification);
+typedef void (*ps_notification_fallback)(void *context, ps_client *client, const ps_value *notification, bool known);
+/* False: the event is done with, and given to nobody. */
+typedef bool (*ps_notification_veto)(void *context, ps_client *client, const ps_value *notification);
+
+/* `context` is the first argument of each function. NULL: no memory. */
+PS_API ps_handler *ps_handler_new(ps_client *client, ps_notification_fallback fallback, void *context);
+/* NULL, or why not: the type has a function already; an event was handled already, which closes registration; no memory. */
+PS_API const char *ps_handler_on(ps_handler *h, const char *type, ps_notification_fn run);
+/* Runs before each event's function. */
+PS_API const char *ps_handler_pre_handle(ps_handler *h, ps_notification_veto pre_handle);
+/* As ps_notification_parse; after a success the event has been handled. */
+PS_API ps_result *ps_handler_handle(ps_handler *h, const char *body, size_t length, const char *header,
+                                    const char *const *secrets, int64_t tolerance, int64_t now);
+PS_API ps_result *ps_handler_handle_without_verification(ps_handler *h, const char *body, size_t length);
+PS_API void ps_handler_free(ps_handler *h);
+
+/* ---- 10 Meters -----------------------------------------------------------------------------------------------------
+ *
+ *   ps_meter *m = ps_meter_new(stripe, -1, -1);
+ *   ps_value *event = ps_params("event_name", "api_requests", "payload[stripe_customer_id]", "cus_1", NULL);
+ *   ps_value_set_str(ps_map_set(ps_map_set(event, "payload"), "value"), "25");
+ *   const char *wrong = ps_meter_add(m, event);
+ *   if (!wrong && ps_meter_wait(m) == 0 && !ps_meter_flush(m)) puts(ps_error_message(ps_meter_result(m)));
+ *
+ * A queue of meter events, sent to the meter event stream in batches of up to 100 with a session token that is fetched when
+ * needed. What is queued stays so until the server has taken it: after an error the next flush sends it again, and the
+ * identifier that each event has lets it count once. One thread at a time. */
+typedef struct ps_meter ps_meter;
+
+/* `max_age`: seconds after which an event is due though its batch is not full; negative: 1. `max_pending`: how many
+ * may be queued; 0 or less: 10,000. NULL: no memory. */
+PS_API ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pending);
+/* Queues a copy. An event without `identifier` or `timestamp` gets a UUID and the present time. NULL, or why it was not
+ * queued: no event, a full queue, no memory. */
+PS_API const char *ps_meter_add(ps_meter *m, const ps_value *event);
+PS_API size_t ps_meter_pending(const ps_meter *m);
+/* Milliseconds until something is due; 0: now, as 100 events are there, or one is old enough; -1: nothing is queued. */
+PS_API int64_t ps_meter_wait(const ps_meter *m);
+/* Sends all that is queued, due or not. False: an error, which ps_meter_result tells; the rest is still queued. */
+PS_API bool ps_meter_flush(ps_meter *m);
+PS_API const ps_result *ps_meter_result(const ps_meter *m);
+/* After an error that will not pass (an event that the server refuses): takes the failed batch out of the queue, and
+ * returns its events, a list, to be freed; poisoned, and nothing is taken out, if there is no memory. */
+PS_API ps_value *ps_meter_skip(ps_meter *m);
+/* What is still queued is dropped: flush first. */
+PS_API void ps_meter_free(ps_meter *m);
+/* For a driver of one's own: the exchange (owned by the meter) that is next, of a token or of a batch; NULL: nothing is
+ * queued. After it is done, ps_meter_feed takes its result in: false on an error. */
+PS_API ps_exchange *ps_meter_exchange(ps_meter *m);
+PS_API bool ps_meter_feed(ps_meter *m);
 
 #ifdef __cplusplus
 }

@@ -60,6 +60,15 @@ bool ps_uuid(char out[37]) {
   return true;
 }
 
+void ps_call_options_keep(ps_call_options *to, const ps_call_options *from, ps_arena *arena, ps_fault *fault) {
+  to->api_key = ps_fault_copy(fault, arena, from->api_key);
+  to->stripe_account = ps_fault_copy(fault, arena, from->stripe_account);
+  to->stripe_context = ps_fault_copy(fault, arena, from->stripe_context);
+  to->stripe_version = ps_fault_copy(fault, arena, from->stripe_version);
+  to->base = ps_fault_copy(fault, arena, from->base);
+  to->headers = from->headers;
+}
+
 /* ---- Params ---- */
 
 typedef struct {
@@ -169,8 +178,9 @@ static void prepare(preparation *p, ps_value *to, const ps_value *from, const ps
   }
 }
 
-/* The tree to encode, to be freed; NULL with the fault set. */
+/* The tree to encode, to be freed; NULL: none, as for a form that stays empty, or the fault is set. */
 static ps_value *prepare_params(preparation *p, const ps_value *params, const ps_api_type *type) {
+  if (!params && !p->json) return NULL;
   ps_value *to = ps_value_new();
   if (params && ps_value_is_poisoned(params)) *p->fault = *ps_value_fault(params);
   ps_buf_str(&p->path, "params");
@@ -297,42 +307,28 @@ static bool is_token(const char *s) {
   return true;
 }
 
-static bool has_control(const char *s) {
-  for (; *s; s++) {
-    if ((unsigned char)*s < ' ' || *s == 0x7f) return true;
-  }
-  return false;
+static void refuse_header(ps_fault *fault, const char *name) {
+  ps_fault_set(fault, PS_ERROR_USAGE, "the header %s holds a character that headers cannot", name);
 }
 
-static void refuse_header(header_list *h, const char *name) {
-  ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s holds a character that headers cannot", name);
-}
-
-/* Adds a header, or replaces the one of that name, which is a token. */
+/* Adds a header, or replaces the one of that name, which is a token. Both strings are borrowed. */
 static void set_header(header_list *h, const char *name, const char *value) {
-  if (has_control(value)) {
-    refuse_header(h, name);
-    return;
-  }
   size_t at = 0;
   while (at < h->count && !ps_header_is(h->rows[at].name, name)) at++;
-  if (at == MOST_HEADERS) {
+  if (ps_has_control(value)) {
+    refuse_header(h->fault, name);
+  } else if (at == MOST_HEADERS) {
     ps_fault_set(h->fault, PS_ERROR_USAGE, "more than %d headers", MOST_HEADERS);
-    return;
+  } else {
+    h->rows[at] = (ps_http_header){name, value};
+    if (at == h->count) h->count++;
   }
-  const ps_http_header row = {ps_arena_str(h->arena, name), ps_arena_str(h->arena, value)};
-  if (!row.name || !row.value) {
-    ps_fault_memory(h->fault);
-    return;
-  }
-  h->rows[at] = row;
-  if (at == h->count) h->count++;
 }
 
-static void set_buffered_header(header_list *h, const char *name, ps_buf *value) {
-  if (value->failed) ps_fault_memory(h->fault);
-  else set_header(h, name, ps_buf_text(value));
-  ps_buf_dispose(value);
+/* The same for what is known to be good, and the first of its name; NULL: no memory. */
+static void add_header(header_list *h, const char *name, const char *value) {
+  if (value) h->rows[h->count++] = (ps_http_header){name, value};
+  else ps_fault_memory(h->fault);
 }
 
 typedef struct {
@@ -363,18 +359,11 @@ static void set_callers_headers(header_list *h, const ps_value *map) {
     } else if (made) {
       ps_fault_set(h->fault, PS_ERROR_USAGE, "the header %s is made from %s", made->name, made->source);
     } else if (!is_token(v->key)) {
-      refuse_header(h, v->key);
+      refuse_header(h->fault, v->key);
     } else {
       set_header(h, v->key, v->as.text);
     }
   }
-}
-
-static void set_user_agent(header_list *h, const ps_settings *s, bool v2) {
-  ps_buf b = PS_BUF_INIT;
-  ps_buf_str(&b, v2 ? "Stripe/v2 " : "Stripe/v1 ");
-  ps_buf_str(&b, s->user_agent);
-  set_buffered_header(h, "User-Agent", &b);
 }
 
 static void add_user_agent(ps_buf *b, const ps_settings *s) {
@@ -406,20 +395,18 @@ static void add_client_user_agent(ps_buf *b, const ps_settings *s) {
   ps_value_free(v);
 }
 
-static const char *keep_text(ps_arena *arena, ps_buf *b, ps_fault *fault) {
-  const char *copy = b->failed ? NULL : ps_arena_strn(arena, ps_buf_text(b), b->length);
-  if (!copy) ps_fault_memory(fault);
-  b->length = 0;
-  return copy;
-}
-
 void ps_settings_describe(ps_settings *s, ps_arena *arena, ps_fault *fault) {
-  ps_buf b = PS_BUF_INIT;
-  add_user_agent(&b, s);
-  s->user_agent = keep_text(arena, &b, fault);
-  add_client_user_agent(&b, s);
-  s->client_user_agent = keep_text(arena, &b, fault);
-  ps_buf_dispose(&b);
+  ps_buf agent = PS_BUF_INIT, description = PS_BUF_INIT;
+  add_user_agent(&agent, s);
+  add_client_user_agent(&description, s);
+  if (agent.failed || description.failed) ps_fault_memory(fault);
+  if (ps_has_control(ps_buf_text(&agent))) refuse_header(fault, "User-Agent");
+  s->user_agents[0] = ps_arena_join(arena, "Stripe/v1 ", ps_buf_text(&agent), NULL);
+  s->user_agents[1] = ps_arena_join(arena, "Stripe/v2 ", ps_buf_text(&agent), NULL);
+  s->client_user_agent = ps_arena_str(arena, ps_buf_text(&description));
+  if (!s->user_agents[0] || !s->user_agents[1] || !s->client_user_agent) ps_fault_memory(fault);
+  ps_buf_dispose(&agent);
+  ps_buf_dispose(&description);
 }
 
 static void set_authorization(header_list *h, const ps_settings *s) {
@@ -427,14 +414,11 @@ static void set_authorization(header_list *h, const ps_settings *s) {
     ps_fault_set(h->fault, PS_ERROR_AUTHENTICATION, "no API key: give the client one, or set STRIPE_API_KEY");
     return;
   }
-  if (strchr(s->api_key, ' ') || has_control(s->api_key)) {
+  if (strchr(s->api_key, ' ') || ps_has_control(s->api_key)) {
     ps_fault_set(h->fault, PS_ERROR_AUTHENTICATION, "the API key holds a space or a control character");
     return;
   }
-  ps_buf b = PS_BUF_INIT;
-  ps_buf_str(&b, "Bearer ");
-  ps_buf_str(&b, s->api_key);
-  set_buffered_header(h, "Authorization", &b);
+  add_header(h, "Authorization", ps_arena_join(h->arena, "Bearer ", s->api_key, NULL));
 }
 
 static const char *version_for(const ps_settings *s, const ps_api_operation *op, ps_fault *fault) {
@@ -446,39 +430,37 @@ static const char *version_for(const ps_settings *s, const ps_api_operation *op,
   return s->stripe_version ? s->stripe_version : ps_api_version();
 }
 
-static void set_idempotency_key(header_list *h, const ps_settings *s, bool write) {
+/* The call's own, or for a write a fresh one; NULL: none, or the fault is set. */
+static const char *idempotency_key(const header_list *h, const ps_settings *s, bool write) {
   char fresh[37];
   const char *key = s->idempotency_key;
   if (key && (!*key || strlen(key) > 255)) {
     ps_fault_set(h->fault, PS_ERROR_USAGE, "idempotency_key must have 1 to 255 bytes, not %zu", strlen(key));
-  } else if (key) {
-    set_header(h, "Idempotency-Key", key);
-  } else if (write && !ps_uuid(fresh)) {
+  } else if (key && ps_has_control(key)) {
+    refuse_header(h->fault, "Idempotency-Key");
+  } else if (key || !write) {
+    return key;
+  } else if (ps_uuid(fresh)) {
+    return ps_fault_copy(h->fault, h->arena, fresh);
+  } else {
     ps_fault_set(h->fault, PS_ERROR_USAGE, "the system's random source failed: no idempotency key could be made");
-  } else if (write) {
-    set_header(h, "Idempotency-Key", fresh);
   }
+  return NULL;
 }
 
-static const char *find_header(const header_list *h, const char *name) {
-  for (size_t i = 0; i < h->count; i++) {
-    if (ps_header_is(h->rows[i].name, name)) return h->rows[i].value;
-  }
-  return "";
-}
-
-static void set_headers(ps_request_plan *plan, const ps_settings *s, const char *content_type, bool v2,
+static void set_headers(ps_request_plan *plan, const ps_settings *s, const char *content_type, bool v2, bool keyless,
                         ps_fault *fault) {
   header_list h = {plan->arena, ps_arena_alloc(plan->arena, MOST_HEADERS * sizeof(ps_http_header)), 0, fault};
   if (!h.rows) {
     ps_fault_memory(fault);
     return;
   }
-  set_authorization(&h, s);
+  if (!keyless) set_authorization(&h, s);
   set_header(&h, "Stripe-Version", version_for(s, plan->operation, fault));
-  set_user_agent(&h, s, v2);
-  set_header(&h, "X-Stripe-Client-User-Agent", s->client_user_agent);
-  set_idempotency_key(&h, s, strcmp(plan->http.method, "GET") != 0);
+  add_header(&h, "User-Agent", s->user_agents[v2]);
+  add_header(&h, "X-Stripe-Client-User-Agent", s->client_user_agent);
+  plan->idempotency_key = idempotency_key(&h, s, strcmp(plan->http.method, "GET") != 0);
+  if (plan->idempotency_key) add_header(&h, "Idempotency-Key", plan->idempotency_key);
   if (s->stripe_account && *s->stripe_account) set_header(&h, "Stripe-Account", s->stripe_account);
   if (s->stripe_context && *s->stripe_context) set_header(&h, "Stripe-Context", s->stripe_context);
   if (content_type) set_header(&h, "Content-Type", content_type);
@@ -486,7 +468,6 @@ static void set_headers(ps_request_plan *plan, const ps_settings *s, const char 
   set_callers_headers(&h, s->more_headers);
   plan->http.headers = h.rows;
   plan->http.header_count = h.count;
-  plan->idempotency_key = find_header(&h, "Idempotency-Key");
 }
 
 /* ---- The request ---- */
@@ -535,19 +516,22 @@ static bool is_file_param(const void *context, const char *key) {
 }
 
 /* Sets the body; returns its content type. */
-static const char *encode_body(ps_request_plan *plan, const char *encoding, const ps_value *params, ps_fault *fault) {
+static const char *encode_body(ps_request_plan *plan, const char *encoding, const ps_value *params,
+                               const ps_settings *s, ps_fault *fault) {
   if (strcmp(encoding, "multipart") == 0) {
-    plan->multipart = ps_multipart_new(params, is_file_param, ps_operation_params(plan->operation), fault);
+    plan->multipart = ps_multipart_new(params, is_file_param, ps_operation_params(plan->operation), &s->sources, fault);
     if (!plan->multipart) return NULL;
     plan->http.body = ps_multipart_body(plan->multipart);
     return ps_multipart_content_type(plan->multipart);
   }
   ps_buf text = PS_BUF_INIT;
   bool json = strcmp(encoding, "json") == 0;
-  if (json) ps_json_write(&text, params);
+  if (s->body) ps_buf_str(&text, s->body);
+  else if (json) ps_json_write(&text, params);
   else ps_form_encode(&text, params);
   set_memory_body(plan, &text, fault);
   ps_buf_dispose(&text);
+  if (s->content_type) return s->content_type;
   return json ? "application/json" : "application/x-www-form-urlencoded";
 }
 
@@ -563,18 +547,24 @@ static void split_path(ps_buf *path, ps_buf *query, const char *given, ps_fault 
 }
 
 static void set_url(ps_request_plan *plan, const char *base, ps_buf *path, ps_buf *query, ps_fault *fault) {
-  if (query->length) {
-    ps_buf_char(path, '?');
-    ps_buf_add(path, query->data, query->length);
-  }
-  ps_buf url = PS_BUF_INIT;
-  ps_buf_str(&url, base);
-  ps_buf_add(&url, path->data, path->length);
-  if (path->failed || query->failed) url.failed = true;
-  plan->http.url = url.failed ? NULL : ps_arena_str(plan->arena, ps_buf_text(&url));
+  const char *mark = query->length ? "?" : "";
+  plan->http.url = ps_arena_join(plan->arena, base, ps_buf_text(path), mark, ps_buf_text(query), NULL);
+  if (path->failed || query->failed) plan->http.url = NULL;
   plan->path = plan->http.url ? plan->http.url + strlen(base) : "";
   if (!plan->http.url) ps_fault_memory(fault);
-  ps_buf_dispose(&url);
+}
+
+/* Adds params to the query that the path had; the params win. */
+static void add_query(ps_buf *query, const ps_value *params, ps_fault *fault) {
+  if (query->length == 0 || !ps_first(params)) {
+    ps_form_encode(query, params);
+    return;
+  }
+  ps_value *merged = ps_query_merge(ps_buf_text(query), params);
+  query->length = 0;
+  ps_form_encode(query, merged);
+  if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(merged);
+  ps_value_free(merged);
 }
 
 static const char *encoding_for(const ps_target *target, const char *method, bool v2) {
@@ -583,42 +573,69 @@ static const char *encoding_for(const ps_target *target, const char *method, boo
   return v2 ? "json" : "form";
 }
 
+/* OAuth's params name the platform; it is the client's unless the call has another. */
+static ps_value *add_client_id(ps_value *params, const ps_settings *s, const ps_api_type *type, ps_fault *fault) {
+  if (fault->kind != PS_ERROR_NONE || !s->client_id || !ps_field_find(type, "client_id")) return params;
+  if (!params) ps_value_set_map(params = ps_value_new());
+  if (ps_map_get(params, "client_id", 9)) return params;
+  ps_value_set_str(ps_map_set(params, "client_id"), s->client_id);
+  if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(params);
+  return params;
+}
+
+void ps_url_build(ps_buf *out, const ps_settings *s, const ps_api_url *url, const ps_value *params, bool express,
+                  ps_fault *fault) {
+  ps_settings own = *s;
+  own.base = ps_url_base(url);
+  preparation p = {.fault = fault, .operation = "this address", .strict = s->strict, .path = PS_BUF_INIT};
+  ps_value *prepared = prepare_params(&p, params, ps_url_params(url));
+  prepared = add_client_id(prepared, s, ps_url_params(url), fault);
+  if (!ps_map_get(prepared, "client_id", 9))
+    ps_fault_set(fault, PS_ERROR_AUTHENTICATION, "no client_id: give it to the client, or among the params");
+  const char *name;
+  for (size_t i = 0; prepared && (name = ps_url_default(url, i)); i += 2) {
+    if (!ps_map_get(prepared, name, strlen(name)))
+      ps_value_set_str(ps_map_set(prepared, name), ps_url_default(url, i + 1));
+  }
+  ps_buf query = PS_BUF_INIT;
+  ps_form_encode(&query, prepared);
+  if (query.failed || (prepared && ps_value_is_poisoned(prepared))) ps_fault_memory(fault);
+  ps_buf_format(out, "%s%s?%s", base_for(&own, NULL, fault), ps_url_path(url, express), ps_buf_text(&query));
+  if (out->failed) ps_fault_memory(fault);
+  ps_buf_dispose(&query);
+  ps_value_free(prepared);
+}
+
+static bool is_binary(const ps_api_operation *op) { return strcmp(ps_operation_returns_kind(op), "binary") == 0; }
+
 static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
                   ps_fault *fault) {
   const ps_api_operation *op = target->operation;
-  ps_buf path = PS_BUF_INIT, own_query = PS_BUF_INIT, query = PS_BUF_INIT;
-  if (target->path) split_path(&path, &own_query, target->path, fault);
+  ps_buf path = PS_BUF_INIT, query = PS_BUF_INIT;
+  if (target->path) split_path(&path, &query, target->path, fault);
   else ps_target_path(&path, target, fault);
   bool v2 = op ? ps_operation_version(op) == 2 : strncmp(ps_buf_text(&path), "/v2/", 4) == 0;
   const char *encoding = encoding_for(target, plan->http.method, v2), *content_type = NULL;
   preparation p = {fault,      op ? ps_operation_id(op) : target->path, s->strict, strcmp(encoding, "json") == 0, v2,
                    PS_BUF_INIT};
   ps_value *prepared = prepare_params(&p, params, op ? ps_operation_params(op) : NULL);
-  if (prepared && strcmp(encoding, "query") == 0 && ps_first(prepared) && own_query.length) {
-    ps_value *merged = ps_query_merge(ps_buf_text(&own_query), prepared);
-    ps_form_encode(&query, merged);
-    if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(merged);
-    ps_value_free(merged);
-  } else if (prepared && strcmp(encoding, "query") == 0) {
-    ps_buf_str(&query, ps_buf_text(&own_query));
-    ps_form_encode(&query, prepared);
-  } else if (prepared) {
-    ps_buf_str(&query, ps_buf_text(&own_query));
-    content_type = encode_body(plan, encoding, prepared, fault);
-  }
+  if (op && strcmp(ps_operation_base(op), "connect") == 0)
+    prepared = add_client_id(prepared, s, ps_operation_params(op), fault);
+  bool good = fault->kind == PS_ERROR_NONE;
+  if (good && s->body && (ps_count(params) > 0 || strcmp(plan->http.method, "POST") != 0)) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "the option body is for a POST, in place of its params");
+  } else if (good && strcmp(encoding, "query") == 0) add_query(&query, prepared, fault);
+  else if (good) content_type = encode_body(plan, encoding, prepared, s, fault);
   ps_value_free(prepared);
-  if (own_query.failed) query.failed = true;
   set_url(plan, base_for(s, op, fault), &path, &query, fault);
-  set_headers(plan, s, content_type, v2, fault);
+  set_headers(plan, s, content_type, v2, target->keyless, fault);
   ps_buf_dispose(&path);
-  ps_buf_dispose(&own_query);
   ps_buf_dispose(&query);
 }
 
 bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
                       ps_fault *fault) {
-  *plan =
-    (ps_request_plan){.arena = ps_arena_new(2048), .operation = target->operation, .path = "", .idempotency_key = ""};
+  *plan = (ps_request_plan){.arena = ps_arena_new(2048), .operation = target->operation, .path = ""};
   const char *method = target->method ? target->method : ps_operation_method(target->operation);
   if (!plan->arena || !(plan->http.method = ps_arena_str(plan->arena, method))) {
     ps_fault_memory(fault);
@@ -628,7 +645,8 @@ bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_targ
     ps_fault_set(fault, PS_ERROR_USAGE, "the method must be GET, POST or DELETE, not %s", method);
   }
   const char *kind = target->operation ? ps_operation_kind(target->operation) : "plain";
-  plan->transfer = strcmp(kind, "upload") == 0 || strcmp(kind, "stream") == 0;
+  plan->transfer = target->download || strcmp(kind, "upload") == 0 || strcmp(kind, "stream") == 0;
+  plan->binary = target->download || (target->operation && is_binary(target->operation));
   build(plan, s, target, params, fault);
   return fault->kind == PS_ERROR_NONE;
 }

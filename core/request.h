@@ -2,6 +2,7 @@
 #ifndef PS_REQUEST_H
 #define PS_REQUEST_H
 
+#include "api.h"
 #include "form.h"
 
 enum { PS_BASE_API, PS_BASE_FILES, PS_BASE_CONNECT, PS_BASE_METER_EVENTS, PS_BASES };
@@ -17,12 +18,17 @@ typedef struct ps_settings {
   const char *client_id;
   const ps_value *headers, *more_headers, *app_info; /* maps or NULL; more_headers are the call's */
   const char *lang, *httplib;                        /* "lua 5.4", "libcurl/7.88.1": for the User-Agent headers */
-  const char *user_agent,
-    *client_user_agent; /* those headers, from ps_settings_describe; user_agent behind "Stripe/v1 " */
+  const char *user_agents[2], *client_user_agent;    /* those headers, from ps_settings_describe; of v1 and v2 */
   bool strict;
+  const char *body, *content_type; /* the exact body, and what it is, in place of the params; or NULL */
+  ps_sources sources;              /* of an upload's file, beside the params */
   int64_t max_retries, max_body;
   double timeout, connect_timeout, deadline; /* seconds; deadline negative: not set */
 } ps_settings;
+
+/* What the calls that go on from one share with it: its key, account, context, version, base and headers. Strings are
+ * copied, the headers borrowed. */
+void ps_call_options_keep(ps_call_options *to, const ps_call_options *from, ps_arena *arena, ps_fault *fault);
 
 /* Makes the headers that say who calls, the same for all requests of a client, from lang, httplib and app_info. */
 void ps_settings_describe(ps_settings *s, ps_arena *arena, ps_fault *fault);
@@ -32,6 +38,7 @@ typedef struct ps_target {
   const ps_api_operation *operation; /* NULL: a path that the table does not know */
   const char *method, *path;         /* of ps_request, else NULL */
   const char *const *ids;
+  bool download, keyless; /* a file's bytes, whatever the table says; no key is sent for them */
 } ps_target;
 
 typedef struct ps_request_plan {
@@ -39,7 +46,7 @@ typedef struct ps_request_plan {
   ps_http_request http; /* timeouts are the exchange's */
   const ps_api_operation *operation;
   const char *path;            /* of the URL, with the query */
-  const char *idempotency_key; /* "" if none */
+  const char *idempotency_key; /* NULL: none */
   ps_body memory;              /* behind http.body, unless it is multipart */
   struct ps_memory_body {
     const char *data;
@@ -47,11 +54,15 @@ typedef struct ps_request_plan {
   } source;
   ps_multipart *multipart;
   bool transfer; /* an upload or download: no default deadline, the timeout counts standstill */
+  bool binary;   /* the answer is not JSON */
 } ps_request_plan;
 
 /* False with `fault` set: PS_ERROR_USAGE, _AUTHENTICATION (no key) or _MEMORY. Dispose in either case. */
 bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_target *target, const ps_value *params,
                       ps_fault *fault);
+/* Appends an address that is built and not called. */
+void ps_url_build(ps_buf *out, const ps_settings *s, const ps_api_url *url, const ps_value *params, bool express,
+                  ps_fault *fault);
 /* The operation's path with the ids in it, appended to `out`. */
 void ps_target_path(ps_buf *out, const ps_target *target, ps_fault *fault);
 /* A map of what a query says, "a[b]=1&c=2", as strings, and over it `params`; `expand` is united. To be freed. */

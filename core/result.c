@@ -8,9 +8,7 @@ static ps_result no_memory = {
   .fault = {.kind = PS_ERROR_MEMORY, .outcome = PS_OUTCOME_NOT_SENT, .message = "no memory"},
 };
 
-ps_result *ps_result_no_memory(void) {
-  return &no_memory;
-}
+ps_result *ps_result_no_memory(void) { return &no_memory; }
 
 ps_result *ps_result_from_fault(const ps_fault *fault) {
   ps_arena *arena = ps_arena_new(sizeof(ps_result) + 256);
@@ -44,44 +42,26 @@ void ps_result_free(ps_result *r) {
   ps_arena_free(arena);
 }
 
-static const char *copy_string(ps_arena *arena, const char *s, bool *failed) {
-  const char *copy = s ? ps_arena_str(arena, s) : NULL;
-  if (s && !copy) *failed = true;
-  return copy;
-}
-
-bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena) {
-  bool failed = false;
-  *to = (ps_origin){
-    .operation = from->operation,
-    .method = copy_string(arena, from->method, &failed),
-    .path = copy_string(arena, from->path, &failed),
-    .api_key = copy_string(arena, from->api_key, &failed),
-    .stripe_account = copy_string(arena, from->stripe_account, &failed),
-    .stripe_context = copy_string(arena, from->stripe_context, &failed),
-    .stripe_version = copy_string(arena, from->stripe_version, &failed),
-    .base = copy_string(arena, from->base, &failed),
-  };
-  return !failed;
-}
-
-static ps_value *copy_value(const ps_value *v, bool *failed) {
-  if (!v) return NULL;
-  ps_value *copy = ps_value_new();
-  ps_value_copy(copy, v);
-  if (ps_value_is_poisoned(copy)) *failed = true;
-  return copy;
+bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena, ps_value *headers, ps_value *params) {
+  ps_fault fault = {.kind = PS_ERROR_NONE};
+  *to = (ps_origin){.operation = from->operation, .headers = headers, .params = params};
+  to->options = PS_CALL_OPTIONS_INIT;
+  to->method = ps_fault_copy(&fault, arena, from->method);
+  to->path = ps_fault_copy(&fault, arena, from->path);
+  ps_call_options_keep(&to->options, &from->options, arena, &fault);
+  to->options.headers = headers;
+  return fault.kind == PS_ERROR_NONE;
 }
 
 ps_result *ps_result_stub(const ps_result *r, const ps_value *data) {
   ps_result *stub = ps_result_from_fault(&r->fault);
   if (stub == &no_memory) return stub;
-  bool failed = !ps_origin_copy(&stub->origin, &r->origin, stub->arena);
+  ps_fault fault = {.kind = PS_ERROR_NONE};
+  ps_value *headers = ps_value_clone(r->origin.headers, &fault), *params = ps_value_clone(r->origin.params, &fault);
+  bool whole = ps_origin_copy(&stub->origin, &r->origin, stub->arena, headers, params);
   stub->status = r->status;
-  stub->origin.headers = copy_value(r->origin.headers, &failed);
-  stub->origin.params = copy_value(r->origin.params, &failed);
-  stub->data = stub->own_data = copy_value(data, &failed);
-  if (!failed) return stub;
+  stub->data = stub->own_data = ps_value_clone(data, &fault);
+  if (whole && fault.kind == PS_ERROR_NONE) return stub;
   ps_result_free(stub);
   return &no_memory;
 }
@@ -92,17 +72,11 @@ static const ps_result *or_nothing(const ps_result *r) {
   return r ? r : &nothing;
 }
 
-bool ps_result_ok(const ps_result *r) {
-  return r && r->fault.kind == PS_ERROR_NONE;
-}
+bool ps_result_ok(const ps_result *r) { return r && r->fault.kind == PS_ERROR_NONE; }
 
-const ps_value *ps_data(const ps_result *r) {
-  return or_nothing(r)->data ? r->data : &ps_null_value;
-}
+const ps_value *ps_data(const ps_result *r) { return or_nothing(r)->data ? r->data : &ps_null_value; }
 
-int ps_result_status(const ps_result *r) {
-  return or_nothing(r)->status;
-}
+int ps_result_status(const ps_result *r) { return or_nothing(r)->status; }
 
 const char *ps_result_body(const ps_result *r, size_t *length) {
   const ps_buf *body = &or_nothing(r)->body;
@@ -133,25 +107,17 @@ const char *ps_result_idempotency_key(const ps_result *r) {
   return or_nothing(r)->idempotency_key ? r->idempotency_key : "";
 }
 
-int ps_result_attempts(const ps_result *r) {
-  return or_nothing(r)->attempts;
-}
+int ps_result_attempts(const ps_result *r) { return or_nothing(r)->attempts; }
 
-ps_error ps_error_kind(const ps_result *r) {
-  return or_nothing(r)->fault.kind;
-}
+ps_error ps_error_kind(const ps_result *r) { return or_nothing(r)->fault.kind; }
 
 ps_outcome ps_error_outcome(const ps_result *r) {
   return ps_result_ok(r) ? PS_OUTCOME_OK : or_nothing(r)->fault.outcome;
 }
 
-const char *ps_error_message(const ps_result *r) {
-  return or_nothing(r)->fault.message;
-}
+const char *ps_error_message(const ps_result *r) { return or_nothing(r)->fault.message; }
 
-const ps_value *ps_error_data(const ps_result *r) {
-  return or_nothing(r)->error ? r->error : &ps_null_value;
-}
+const ps_value *ps_error_data(const ps_result *r) { return or_nothing(r)->error ? r->error : &ps_null_value; }
 
 const char *ps_error_field(const ps_result *r, const char *name) {
   return ps_str(ps_map_get(ps_error_data(r), name, strlen(name)), NULL);

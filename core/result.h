@@ -8,10 +8,9 @@
 typedef struct ps_origin {
   const ps_api_operation *operation; /* or NULL */
   const char *method, *path;         /* of the request, with the query */
-  const char *api_key;               /* the call's own, or NULL: never shown, never in a cursor */
-  const char *stripe_account, *stripe_context, *stripe_version, *base; /* the call's own, or NULL */
-  ps_value *headers; /* the call's own, or NULL; freed with the result */
-  ps_value *params;  /* of a v2 POST: a search sends them again with each page; else NULL; freed likewise */
+  ps_call_options options;           /* the call's own; the key is never shown, never in a cursor */
+  ps_value *headers;                 /* those of the options, or NULL; freed with the result */
+  ps_value *params; /* of a v2 POST: a search sends them again with each page; else NULL; freed likewise */
 } ps_origin;
 
 struct ps_result {
@@ -30,8 +29,8 @@ struct ps_result {
   void (*release)(ps_client *client);
 };
 
-/* Copies the strings into `arena`; headers and params are left NULL. False: no memory. */
-bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena);
+/* Copies the strings into `arena`; headers and params become these. False: no memory. */
+bool ps_origin_copy(ps_origin *to, const ps_origin *from, ps_arena *arena, ps_value *headers, ps_value *params);
 /* The static result: no memory. */
 ps_result *ps_result_no_memory(void);
 /* A library error; the static result if there is no memory for it. */

@@ -41,7 +41,9 @@ static const tree no_memory = {
 
 const ps_value *ps_map_get(const ps_value *map, const char *key, size_t length) {
   if (!map || map->type != PS_MAP) return NULL;
-  for (const ps_value *v = ps_first(map); v; v = ps_next(v)) {
+  const ps_value *v = map->as.last;
+  for (size_t left = map->length; left > 0; left--) {
+    v = v->next;
     if (v->key_length == length && (length == 0 || memcmp(v->key, key, length) == 0)) return v;
   }
   return NULL;
@@ -79,9 +81,7 @@ const ps_value *ps_get(const ps_value *v, const char *path) {
   return v ? v : &ps_null_value;
 }
 
-ps_value_type ps_type(const ps_value *v, const char *path) {
-  return (ps_value_type)ps_get(v, path)->type;
-}
+ps_value_type ps_type(const ps_value *v, const char *path) { return (ps_value_type)ps_get(v, path)->type; }
 
 const char *ps_strn(const ps_value *v, const char *path, size_t *length) {
   v = ps_get(v, path);
@@ -90,9 +90,7 @@ const char *ps_strn(const ps_value *v, const char *path, size_t *length) {
   return has_text ? v->as.text : "";
 }
 
-const char *ps_str(const ps_value *v, const char *path) {
-  return ps_strn(v, path, NULL);
-}
+const char *ps_str(const ps_value *v, const char *path) { return ps_strn(v, path, NULL); }
 
 int64_t ps_int(const ps_value *v, const char *path) {
   v = ps_get(v, path);
@@ -104,17 +102,11 @@ bool ps_bool(const ps_value *v, const char *path) {
   return v->type == PS_BOOL && v->as.boolean;
 }
 
-size_t ps_count(const ps_value *v) {
-  return v && (v->type == PS_LIST || v->type == PS_MAP) ? v->length : 0;
-}
+size_t ps_count(const ps_value *v) { return v && (v->type == PS_LIST || v->type == PS_MAP) ? v->length : 0; }
 
-const ps_value *ps_first(const ps_value *v) {
-  return ps_count(v) ? v->as.last->next : NULL;
-}
+const ps_value *ps_first(const ps_value *v) { return ps_count(v) ? v->as.last->next : NULL; }
 
-const ps_value *ps_next(const ps_value *child) {
-  return child && !child->is_last ? child->next : NULL;
-}
+const ps_value *ps_next(const ps_value *child) { return child && !child->is_last ? child->next : NULL; }
 
 const char *ps_key(const ps_value *child, size_t *length) {
   if (length) *length = child ? child->key_length : 0;
@@ -231,9 +223,7 @@ void ps_number_format(ps_buf *out, double d) {
 
 /* ---- Building */
 
-static slot *slot_of(const ps_value *v) {
-  return (slot *)((char *)(uintptr_t)v - offsetof(slot, value));
-}
+static slot *slot_of(const ps_value *v) { return (slot *)((char *)(uintptr_t)v - offsetof(slot, value)); }
 
 /* The tree of `v` if it may be written. */
 static tree *open_tree(const ps_value *v) {
@@ -284,22 +274,16 @@ void ps_value_free(ps_value *v) {
   if (t && v == &t->root.value) ps_arena_free(t->arena);
 }
 
-void ps_free(void *memory) {
-  free(memory);
-}
+void ps_free(void *memory) { free(memory); }
 
 const ps_fault *ps_value_fault(const ps_value *v) {
   static const ps_fault none = {.kind = PS_ERROR_NONE};
   return v && v->built ? &slot_of(v)->owner->fault : &none;
 }
 
-bool ps_value_is_poisoned(const ps_value *v) {
-  return ps_value_fault(v)->kind != PS_ERROR_NONE;
-}
+bool ps_value_is_poisoned(const ps_value *v) { return ps_value_fault(v)->kind != PS_ERROR_NONE; }
 
-const char *ps_value_error(const ps_value *v) {
-  return ps_value_fault(v)->message;
-}
+const char *ps_value_error(const ps_value *v) { return ps_value_fault(v)->message; }
 
 void ps_value_poison(ps_value *v, const ps_fault *fault) {
   tree *t = open_tree(v);
@@ -353,9 +337,7 @@ void ps_value_set_double(ps_value *v, double d) {
   ps_buf_dispose(&text);
 }
 
-void ps_value_set_strn(ps_value *v, const char *s, size_t length) {
-  set_text(v, PS_STRING, s, length);
-}
+void ps_value_set_strn(ps_value *v, const char *s, size_t length) { set_text(v, PS_STRING, s, length); }
 
 void ps_value_set_str(ps_value *v, const char *s) {
   if (s) set_text(v, PS_STRING, s, strlen(s));
@@ -378,13 +360,9 @@ static void set_container(ps_value *v, ps_value_type type) {
   if (t && within_depth(t, v)) ps_value_take(v, &(ps_value){.type = (uint8_t)type});
 }
 
-void ps_value_set_list(ps_value *v) {
-  set_container(v, PS_LIST);
-}
+void ps_value_set_list(ps_value *v) { set_container(v, PS_LIST); }
 
-void ps_value_set_map(ps_value *v) {
-  set_container(v, PS_MAP);
-}
+void ps_value_set_map(ps_value *v) { set_container(v, PS_MAP); }
 
 /* `v` as a list or map that may get another child, null becoming one: its tree, or NULL. */
 static tree *open_container(ps_value *v, ps_value_type type, const char *key, size_t length) {
@@ -410,9 +388,7 @@ static ps_value *add_child(tree *t, ps_value *parent, const char *key, size_t le
   return child;
 }
 
-static ps_value *spare_of(ps_value *v) {
-  return v->built ? &slot_of(v)->owner->spare.value : v;
-}
+static ps_value *spare_of(ps_value *v) { return v->built ? &slot_of(v)->owner->spare.value : v; }
 
 ps_value *ps_map_setn(ps_value *map, const char *key, size_t length) {
   tree *t = open_container(map, PS_MAP, key, length);
@@ -453,6 +429,14 @@ void ps_value_copy(ps_value *to, const ps_value *from) {
   ps_value *copy = new_value(t, to->depth);
   copy_content(t, copy, from);
   if (t->fault.kind == PS_ERROR_NONE) ps_value_take(to, copy);
+}
+
+ps_value *ps_value_clone(const ps_value *v, ps_fault *fault) {
+  if (!v) return NULL;
+  ps_value *copy = ps_value_new();
+  ps_value_copy(copy, v);
+  if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(copy);
+  return copy;
 }
 
 /* ---- Paths of ps_params */

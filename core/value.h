@@ -62,6 +62,8 @@ bool ps_value_is_poisoned(const ps_value *v);
 const ps_fault *ps_value_fault(const ps_value *v);
 /* Poisons the tree of `v`; its first fault stays. */
 void ps_value_poison(ps_value *v, const ps_fault *fault);
+/* A copy as a tree of its own, to be freed; NULL for NULL. If it is poisoned, `fault` is why, unless it holds another. */
+ps_value *ps_value_clone(const ps_value *v, ps_fault *fault);
 bool ps_value_is(const ps_value *v, const char *text); /* a string equal to `text` */
 /* Whether two values are equal: maps in any order, numbers by their text. */
 bool ps_value_equal(const ps_value *a, const ps_value *b);

@@ -210,7 +210,7 @@ class Description:
     def __init__(self, folder: Path) -> None:
         api, self.events, self.errors, overrides = (self.checked(folder, file, FILES[file]) for file in FILES)
         self.version, self.bases = api["version"], api["bases"]
-        self.operations, self.objects = Map(), Map()
+        self.operations, self.objects, self.urls = Map(), Map(), Map()
         names = sorted(f"resources/{path.name}" for path in folder.glob("resources/*.json"))
         files = {file: read(folder, file) for file in names}
         for entries in files.values():
@@ -221,6 +221,7 @@ class Description:
             resource(entries, (file, 1))
         self.check_references([*files.values(), self.events])
         self.check_operations()
+        self.check_urls()
         for kind in ("v1", "v2"):
             self.check_events(self.events[kind], self.events["v1"] if kind == "v2" else {})
 
@@ -232,7 +233,8 @@ class Description:
 
     def gather(self, entries: object) -> None:
         """Puts what stands in the files into one map each; their shape is checked later, after the overrides."""
-        for section, whole in (("operations", self.operations), ("objects", self.objects)):
+        for section, whole in (("operations", self.operations), ("objects", self.objects),
+                               ("url_builders", self.urls)):
             part = entries.get(section) if isinstance(entries, Map) else None
             for key in part if isinstance(part, Map) else ():
                 if key in whole:
@@ -290,6 +292,14 @@ class Description:
                 if key in seen:
                     raise Problem(place, f"{op_id} and {seen[key]} are both {key}")
                 seen[key] = op_id
+
+    def check_urls(self) -> None:
+        services = {op_id.rpartition(".")[0] for op_id in self.operations}
+        for url_id, url in self.urls.items():
+            if url_id in self.operations or url_id.rpartition(".")[0] not in services:
+                raise Problem(self.urls.at[url_id], f"{url_id} is no name beside the operations of a service")
+            if url["base"] not in self.bases:
+                raise Problem(url.at["base"], f"there is no base {url['base']}")
 
     @staticmethod
     def check_returns(returns: Map, place: tuple) -> None:

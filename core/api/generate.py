@@ -4,6 +4,7 @@
   api_tables.c             the tables that the core reads
   pinstripe_operations.h   a constant for each operation
   meta/*.lua               annotations for editors (LuaCATS)
+  stubs/*.pyi              the types of the Python package
 
 Same description, same bytes. A description that is wrong prints nothing: one line says file, line and reason."""
 
@@ -17,6 +18,7 @@ sys.dont_write_bytecode = True  # nothing is left in the tree
 
 from description import Description, Problem  # noqa: E402
 from meta import Meta  # noqa: E402
+from stubs import Stubs  # noqa: E402
 from tables import Overflow, Tables  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -35,9 +37,11 @@ def generate(api: Path, options: Path) -> dict:
     head = HEAD.format(tables.d.version)
     pages = Meta(tables).pages(f"-- {head}\n-- luacheck: ignore", (HERE / "library.lua").read_text("utf-8"),
                                options.read_text("utf-8"))
+    stubs = Stubs(tables).texts(f"# {head}\n# mypy: ignore-errors", (HERE / "library.pyi").read_text("utf-8"))
     return {"api_tables.c": f"/* {head} */\n{tables.c()}",
             "pinstripe_operations.h": f"/* {head} */\n{operations(tables.ids)}",
-            **{f"meta/{name}.lua": page for name, page in pages.items()}}
+            **{f"meta/{name}.lua": page for name, page in pages.items()},
+            **{f"stubs/{name}.pyi": page for name, page in stubs.items()}}
 
 
 def main() -> int:

@@ -21,6 +21,7 @@ OPTION = {"STRING": "string", "SECONDS": "number", "COUNT": "integer", "FLAG": "
 KEYWORDS = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
             "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
             "package", "private", "protected", "public"}  # these last ones are words of @field
+OF_C = {"stream"}  # options that Lua has another form of
 WORDS_ON_A_LINE = 6
 
 
@@ -112,11 +113,22 @@ class Meta:
             lines += [*head, f"---@return pinstripe.iterator|fun(): {item} iterator", f"function service:each{tail}"]
         return lines
 
+    @staticmethod
+    def url(url_id: str, path: str) -> list:
+        name = url_id.rpartition(".")[2]
+        return [f"---The address {path}, built and not called.", f"---@param params? pinstripe.params.{url_id}",
+                "---@param options? { express: boolean }", "---@return string? url",
+                "---@return pinstripe.error? err", f"function service:{name}(params, options) end"]
+
     def service(self, index: int) -> str:
         path, _, first, count = self.t.services[index]
         lines = ["do", f"---@class pinstripe.service.{path}", *self.children(index), "local service = {}"]
         for i in self.t.lists.rows[first:first + count]:
             lines += self.operation(self.t.operations[i])
+        for url_id, _, url_path, _, params, *_ in self.t.urls:
+            if url_id.rpartition(".")[0] == path:
+                self.texts["params"].append(self.declare(f"pinstripe.params.{url_id}", params, True))
+                lines += self.url(url_id, url_path)
         return "\n".join([*lines, "end"])
 
     def children(self, index: int) -> list:
@@ -134,6 +146,9 @@ class Meta:
                          library.rstrip(), flags=re.M)
         parts = [f"---@meta pinstripe\n{head}", library]
         parts += [self.service(i) for i in range(len(self.t.services))]
+        for alias, thin in (("event_type", 0), ("thin_event_type", 1)):
+            words = [f'---| "{event_type}"' for event_type, is_thin, *_ in self.t.events if is_thin == thin]
+            self.texts["words"].append("\n".join([f"---@alias pinstripe.{alias}", *words]))
         self.texts["objects"] = [self.declare(self.known[i, False], i, False) for i in self.t.forms.values()]
         pages = {"pinstripe": "\n\n".join([*parts, "return pinstripe\n"])}
         for name, texts in self.texts.items():
@@ -145,4 +160,5 @@ def option_fields(options: str, owner: str) -> list:
     """The fields of options.def for a client or a call."""
     part = re.search(rf"#ifdef PS_{owner}_OPTIONS\n(.*?)#endif", options, re.S)
     rows = re.findall(r'^PS_OPTION_(\w+)\((\w+), "((?:[^"\\]|\\.)*)"\)', part[1] if part else "", re.M)
-    return [f"---@field {name}? {OPTION[kind]} # " + meaning.replace('\\"', '"') for kind, name, meaning in rows]
+    return [f"---@field {name}? {OPTION[kind]} # " + meaning.replace('\\"', '"') for kind, name, meaning in rows
+            if name not in OF_C]

@@ -79,6 +79,7 @@ class Tables:
         self.objects = [self.object_row(name) for name in self.object_names]
         self.events = sorted(self.event_row(thin, event_type, event) for thin, kind in enumerate(("v1", "v2"))
                              for event_type, event in d.events[kind].items())
+        self.urls = [self.url_row(url_id) for url_id in sorted(d.urls)]
         self.bases = self.lists.run([text for base in sorted(d.bases) for text in (base, d.bases[base])])
         self.codes = self.lists.run(sorted(d.errors["codes"]))
         self.routes = self.route_rows()
@@ -170,6 +171,12 @@ class Tables:
         data = self.type({"type": "object", "fields": event["data"]}) if "data" in event else NONE
         return (event_type, thin, data, *self.lists.run(list(event.get("of", ()))))
 
+    def url_row(self, url_id: str) -> tuple:
+        url = self.d.urls[url_id]
+        params = self.type({"type": "object", "fields": url["params"]})
+        defaults = [text for pair in url.get("defaults", {}).items() for text in pair]
+        return url_id, url["base"], url["path"], url.get("express_path", ""), params, *self.lists.run(defaults)
+
     def route_rows(self) -> list:
         """The tree of all paths, breadth first, so that the children of a node stand together, an id's last."""
         root: dict = {"ends": {}, "next": {}}
@@ -194,7 +201,8 @@ class Tables:
 
     def pools(self) -> dict:
         return {"types": self.types.rows, "fields": self.fields.rows, "operations": self.operations,
-                "services": self.services, "objects": self.objects, "events": self.events, "routes": self.routes}
+                "services": self.services, "objects": self.objects, "events": self.events, "urls": self.urls,
+                "routes": self.routes}
 
     def collect(self) -> dict:
         found = {self.d.version, ""} | {member for member in self.lists.rows if isinstance(member, str)}
@@ -210,7 +218,7 @@ class Tables:
     def c(self) -> str:
         types = [f"{{PS_TYPE_{kind.upper()}, {self.cells(rest)}}}" for kind, *rest in self.types.rows]
         counts = (len(self.strings), len(self.operations), len(self.services), len(self.objects), len(self.events),
-                  self.d.version, self.string_type, *self.bases, *self.codes)
+                  len(self.urls), self.d.version, self.string_type, *self.bases, *self.codes)
         flags = [f'_Static_assert(PS_FLAG_{f.upper()} == {bit}, "as in tables.py");\n' for f, bit in FLAGS.items()]
         parts = ['#include "api.h"\n', "".join(flags), self.text(),
                  array("uint16_t", "lists", [self.cells((member,)) for member in self.lists.rows]),

@@ -76,9 +76,7 @@ static bool read_own_params(lua_State *L, int index, scratch *s) {
   return read_map(L, index, s->params, "params", NULL);
 }
 
-static char *read_call_options(void *options, const ps_value *map) {
-  return ps_call_options_read(options, map);
-}
+static char *read_call_options(void *options, const ps_value *map) { return ps_call_options_read(options, map); }
 
 /* Pushes the projection that the options name, or nil. */
 static bool push_wanted_fields(lua_State *L, int index) {
@@ -148,11 +146,19 @@ int call_gc(lua_State *L) {
   return 0;
 }
 
-static bool is_binary(const ps_api_operation *op) {
-  return op && strcmp(ps_operation_returns_kind(op), "binary") == 0;
-}
+static bool is_binary(const ps_api_operation *op) { return op && strcmp(ps_operation_returns_kind(op), "binary") == 0; }
 
 static const char *const options_of_lua[] = {"fields", NULL};
+
+/* Returns the call, whose exchange stands, and its fields or nil. */
+static int return_call(lua_State *L, call *c, const arguments *a) {
+  clear_scratch(a->scratch);
+  ps_value *fields = new_fields_value(L, a->fields_index);
+  ps_exchange_set_fields(c->machine.exchange, fields);
+  ps_value_free(fields);
+  lua_pushvalue(L, a->fields_index);
+  return 2;
+}
 
 /* core.call(client, operation, id..., params, options) → call, fields or nil; or nil and a message */
 int core_call(lua_State *L) {
@@ -161,11 +167,9 @@ int core_call(lua_State *L) {
   const ps_api_operation *op = check_operation(L, 2);
   if (!read_arguments(L, 3, op, options_of_lua, &a)) return misuse_pushed(L);
   call *c = push_call(L);
-  c->binary = is_binary(op);
+  c->binary = is_binary(op) || a.options.raw == 1;
   c->machine.exchange = ps_exchange_new(client, ps_operation_id(op), a.ids, a.scratch->params, &a.options);
-  clear_scratch(a.scratch);
-  lua_pushvalue(L, a.fields_index);
-  return 2;
+  return return_call(L, c, &a);
 }
 
 static bool is_method(const char *s) {
@@ -185,11 +189,52 @@ int core_request(lua_State *L) {
   if (!path || strlen(path) != length) return misuse(L, "request: the path must be a string, as \"/v1/charges\"");
   if (!read_params(L, 4, "request", options_of_lua, &a)) return misuse_pushed(L);
   call *c = push_call(L);
-  c->binary = is_binary(ps_operation_route(method, path));
+  c->binary = is_binary(ps_operation_route(method, path)) || a.options.raw == 1;
   c->machine.exchange = ps_exchange_new_request(client, method, path, a.scratch->params, &a.options);
-  clear_scratch(a.scratch);
-  lua_pushvalue(L, a.fields_index);
+  return return_call(L, c, &a);
+}
+
+/* core.authorize_url(client, params, express) → the address; nil and an error; or nil and a message */
+int core_authorize_url(lua_State *L) {
+  ps_client *client = check_client(L, 1);
+  lua_settop(L, 3);
+  scratch *s = push_scratch(L);
+  ps_result **box = push_result_box(L);
+  if (!read_own_params(L, 2, s)) return misuse_pushed(L);
+  *box = ps_oauth_authorize_url(client, s->params, lua_toboolean(L, 3));
+  if (ps_result_ok(*box)) lua_pushstring(L, ps_str(ps_data(*box), NULL));
+  else lua_pushnil(L);
+  if (ps_result_ok(*box)) lua_pushnil(L);
+  else push_error(L, *box);
+  clear_scratch(s);
   return 2;
+}
+
+/* core.download(client, url, options) → as core.call */
+int core_download(lua_State *L) {
+  ps_client *client = check_client(L, 1);
+  ps_call_options options = PS_CALL_OPTIONS_INIT;
+  lua_settop(L, 3);
+  scratch *s = push_scratch(L);
+  if (!read_options(L, 3, s, NULL, read_call_options, &options)) return misuse(L, "download: %s", lua_tostring(L, -1));
+  call *c = push_call(L);
+  c->binary = true;
+  c->machine.exchange = ps_exchange_new_download(client, luaL_checkstring(L, 2), &options);
+  clear_scratch(s);
+  return 1;
+}
+
+/* core.fetch(client, "event" or "related_object", notification) → call; or nil and a message */
+int core_fetch(lua_State *L) {
+  ps_client *client = check_client(L, 1);
+  bool event = strcmp(luaL_checkstring(L, 2), "event") == 0;
+  scratch *s = push_scratch(L);
+  s->params = ps_value_new();
+  if (!read_map(L, 3, s->params, "notification", NULL)) return misuse_pushed(L);
+  call *c = push_call(L);
+  c->machine.exchange = (event ? ps_exchange_new_event : ps_exchange_new_related_object)(client, s->params);
+  clear_scratch(s);
+  return 1;
 }
 
 /* call:finish(client, fields) → object, response; or nil, error. Frees the call. */

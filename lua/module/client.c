@@ -21,6 +21,15 @@ void push_client(lua_State *L, ps_client *client) {
   *box = ps_client_hold(client);
 }
 
+/* core.scoped(client, context) → the client in that context, without an account */
+int core_scoped(lua_State *L) {
+  ps_client *client = check_client(L, 1);
+  const char *context = luaL_checkstring(L, 2);
+  ps_client **box = push_box(L);
+  *box = ps_client_scoped(client, context);
+  return 1;
+}
+
 int client_gc(lua_State *L) {
   ps_client **box = test_userdata(L, 1, CLIENT_TYPE);
   if (!box) return 0;
@@ -29,9 +38,7 @@ int client_gc(lua_State *L) {
   return 0;
 }
 
-static char *read_client_options(void *options, const ps_value *map) {
-  return ps_client_options_read(options, map);
-}
+static char *read_client_options(void *options, const ps_value *map) { return ps_client_options_read(options, map); }
 
 /* Stands for a transport in Lua, whose driver never asks the core to send: so the core has no use for libcurl. */
 static void refuse_send(void *context, const ps_http_request *request, ps_http_response *response) {

@@ -29,9 +29,7 @@ static inline size_t raw_length(lua_State *L, int index) {
 #endif
 }
 
-static inline int absolute_index(lua_State *L, int index) {
-  return index > 0 ? index : lua_gettop(L) + index + 1;
-}
+static inline int absolute_index(lua_State *L, int index) { return index > 0 ? index : lua_gettop(L) + index + 1; }
 
 /* The userdata at `index` if its metatable is the one registered as `type`, else NULL. */
 static inline void *test_userdata(lua_State *L, int index, const char *type) {

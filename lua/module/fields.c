@@ -119,6 +119,20 @@ int core_fields_at(lua_State *L) {
   return 1;
 }
 
-const field *to_fields(lua_State *L, int index) {
-  return test_userdata(L, index, FIELDS_TYPE);
+const field *to_fields(lua_State *L, int index) { return test_userdata(L, index, FIELDS_TYPE); }
+
+static void add_names(ps_value *to, const field *parent) {
+  for (const field *f = parent->child; f; f = f->next) {
+    ps_value *named = ps_map_setn(to, f->name, f->length);
+    if (f->whole) ps_value_set_bool(named, true);
+    else add_names(named, f);
+  }
+}
+
+ps_value *new_fields_value(lua_State *L, int index) {
+  const field *all = to_fields(L, index);
+  if (!all) return NULL;
+  ps_value *names = ps_value_new();
+  add_names(names, all);
+  return names;
 }

@@ -116,6 +116,9 @@ int core_iter(lua_State *L) {
   if (cursor) it->iter = ps_iter_resume(client, cursor);
   else it->iter = ps_iter_new(client, ps_operation_id(op), a.ids, a.scratch->params, &a.options);
   clear_scratch(a.scratch);
+  ps_value *fields = new_fields_value(L, a.fields_index);
+  ps_iter_set_fields(it->iter, fields);
+  ps_value_free(fields);
   lua_pushvalue(L, a.fields_index);
   return 2;
 }
@@ -130,7 +133,7 @@ int origin_gc(lua_State *L) {
   return 0;
 }
 
-static ps_result **push_origin_box(lua_State *L) {
+ps_result **push_result_box(lua_State *L) {
   ps_result **box = new_userdata(L, sizeof *box);
   *box = NULL;
   luaL_getmetatable(L, ORIGIN_TYPE);
@@ -139,7 +142,7 @@ static ps_result **push_origin_box(lua_State *L) {
 }
 
 void push_origin(lua_State *L, const ps_result *r) {
-  ps_result **box = push_origin_box(L);
+  ps_result **box = push_result_box(L);
   *box = ps_result_stub(r, NULL);
 }
 
@@ -201,7 +204,7 @@ int core_iter_page(lua_State *L) {
   ps_result **origin = luaL_checkudata(L, 3, ORIGIN_TYPE);
   lua_settop(L, 5);
   scratch *s = push_scratch(L);
-  ps_result **stub = push_origin_box(L);
+  ps_result **stub = push_result_box(L);
   iter *it = push_iter(L);
   s->params = ps_value_new();
   read_page(L, 2, 5, s->params);

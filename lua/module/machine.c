@@ -19,6 +19,7 @@ static const int64_t most_in_memory = INT64_C(1) << 20;
 machine *check_machine(lua_State *L, int index) {
   machine *m = test_userdata(L, index, CALL_TYPE);
   if (!m) m = test_userdata(L, index, ITER_TYPE);
+  if (!m) m = test_userdata(L, index, METER_TYPE);
   if (!m) luaL_argerror(L, index, "a call or an iterator expected");
   if (!m->exchange || m->closed) luaL_error(L, "nothing is under way: the call was closed");
   return m;
@@ -60,6 +61,44 @@ static int machine_wait(lua_State *L) {
   return 1;
 }
 
+/* ---- Transfers ---- */
+
+/* machine:hungry() → the number of the attempt whose body waits to be fed, or nil */
+static int machine_hungry(lua_State *L) {
+  int attempt = ps_exchange_hungry(check_machine(L, 1)->exchange);
+  if (attempt == 0) return 0;
+  lua_pushinteger(L, attempt);
+  return 1;
+}
+
+/* machine:feed(bytes); "" is the end, nil a failure. */
+static int machine_feed(lua_State *L) {
+  size_t length = 0;
+  machine *m = check_machine(L, 1);
+  const char *bytes = lua_isnil(L, 2) ? NULL : luaL_checklstring(L, 2, &length);
+  ps_exchange_feed(m->exchange, bytes, length);
+  return 0;
+}
+
+/* machine:take() → what has arrived of a streamed download; nil: nothing */
+static int machine_take(lua_State *L) {
+  size_t length;
+  const char *bytes = ps_exchange_take(check_machine(L, 1)->exchange, &length);
+  if (length == 0) return 0;
+  lua_pushlstring(L, bytes, length);
+  return 1;
+}
+
+/* machine:progress() → bytes done, and of how many, if that is known */
+static int machine_progress(lua_State *L) {
+  int64_t done, total;
+  ps_exchange_progress(check_machine(L, 1)->exchange, &done, &total);
+  push_integer(L, done);
+  if (total < 0) return 1;
+  push_integer(L, total);
+  return 2;
+}
+
 /* ---- The request ---- */
 
 static void push_headers(lua_State *L, const ps_http_request *request) {
@@ -70,7 +109,8 @@ static void push_headers(lua_State *L, const ps_http_request *request) {
   }
 }
 
-/* request.reader() → the next bytes; nil at the end; nil and why on failure. Upvalues: machine, attempt, buffer. */
+/* request.reader() → the next bytes; nil at the end; nil and why on failure; nil, nil, true: not yet, of a body that is
+ * fed. Upvalues: machine, attempt, buffer. */
 static int read_piece(lua_State *L) {
   machine *m = lua_touserdata(L, lua_upvalueindex(1));
   if (!m->exchange || !m->sending || m->attempt != (int)lua_tointeger(L, lua_upvalueindex(2))) {
@@ -87,6 +127,11 @@ static int read_piece(lua_State *L) {
   }
   lua_pushnil(L);
   if (n == 0) return 1;
+  if (n == PS_BODY_LATER) {
+    lua_pushnil(L);
+    lua_pushboolean(L, 1);
+    return 3;
+  }
   lua_pushliteral(L, "the body cannot be read");
   return 2;
 }
@@ -116,9 +161,9 @@ static bool push_body(lua_State *L, const ps_body *body) {
   return true;
 }
 
-static bool set_body(lua_State *L, const machine *m, const ps_body *body) {
+static bool set_body(lua_State *L, const machine *m, const ps_body *body, bool fed) {
   if (!body) return true;
-  if (body->length < 0 || body->length > most_in_memory) {
+  if (fed || body->length < 0 || body->length > most_in_memory) {
     set_reader(L, m, body->length);
     return true;
   }
@@ -134,10 +179,11 @@ static void set_seconds(lua_State *L, const char *name, double seconds) {
   lua_setfield(L, -2, name);
 }
 
-/* machine:request() → {method, url, headers, body or reader, length, timeout, connect_timeout}; nil if the body cannot be
- * read, which is then the answer. */
+/* machine:request(whether its body is fed) → {method, url, headers, body or reader, length, timeout, connect_timeout}; nil
+ * if the body cannot be read, which is then the answer. */
 static int machine_request(lua_State *L) {
   machine *m = check_machine(L, 1);
+  bool fed = lua_toboolean(L, 2);
   if (!m->sending) return luaL_error(L, "no request is to be sent");
   m->reading = true;
   const ps_http_request *request = ps_exchange_request(m->exchange);
@@ -152,7 +198,7 @@ static int machine_request(lua_State *L) {
   if (request->deadline >= 0 && request->deadline < timeout) timeout = request->deadline;
   set_seconds(L, "timeout", timeout);
   set_seconds(L, "connect_timeout", request->connect_timeout);
-  if (set_body(L, m, request->body)) return end_reading(m, 1);
+  if (set_body(L, m, request->body, fed)) return end_reading(m, 1);
   ps_http_response_fail(ps_exchange_response(m->exchange), PS_ERROR_USAGE, PS_OUTCOME_NOT_SENT,
                         "the body of the request could not be read to its end");
   lua_pushnil(L);
@@ -294,6 +340,7 @@ static int machine_event(lua_State *L) {
 }
 
 const luaL_Reg machine_methods[] = {
-  {"run", machine_run},         {"step", machine_step},     {"carry", machine_carry}, {"wait", machine_wait},
-  {"request", machine_request}, {"answer", machine_answer}, {"event", machine_event}, {NULL, NULL},
+  {"run", machine_run},         {"step", machine_step},     {"carry", machine_carry},       {"wait", machine_wait},
+  {"request", machine_request}, {"answer", machine_answer}, {"event", machine_event},       {"hungry", machine_hungry},
+  {"feed", machine_feed},       {"take", machine_take},     {"progress", machine_progress}, {NULL, NULL},
 };

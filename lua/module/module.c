@@ -105,7 +105,11 @@ static void add_owners(lua_State *L) {
   add_methods(L, machine_methods, call_methods);
   add_type(L, ITER_TYPE, iter_gc);
   add_methods(L, machine_methods, iter_methods);
-  lua_pop(L, 6);
+  add_type(L, METER_TYPE, meter_gc);
+  add_methods(L, machine_methods, meter_methods);
+  add_type(L, SANDBOX_TYPE, sandbox_gc);
+  add_methods(L, sandbox_methods, NULL);
+  lua_pop(L, 8);
 }
 
 /* Metatables of plain tables. Those that the Lua side completes become fields of the module, which is below them. */
@@ -152,9 +156,23 @@ static void check_copy(lua_State *L) {
 
 int luaopen_pinstripe_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"client", core_client}, {"call", core_call},           {"request", core_request},
-    {"iter", core_iter},     {"iter_page", core_iter_page}, {"fields_at", core_fields_at},
-    {"decode", json_decode}, {"encode", json_encode},       {NULL, NULL},
+    {"client", core_client},
+    {"call", core_call},
+    {"request", core_request},
+    {"iter", core_iter},
+    {"iter_page", core_iter_page},
+    {"fields_at", core_fields_at},
+    {"decode", json_decode},
+    {"encode", json_encode},
+    {"webhook", core_webhook},
+    {"sign", core_sign},
+    {"scoped", core_scoped},
+    {"fetch", core_fetch},
+    {"download", core_download},
+    {"authorize_url", core_authorize_url},
+    {"meter", core_meter},
+    {"sandbox", core_sandbox},
+    {NULL, NULL},
   };
   check_copy(L);
   add_owners(L);

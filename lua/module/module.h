@@ -5,7 +5,8 @@
  *   call    ──userdata──▶ ps_exchange, then ps_result
  *   iter    ──userdata──▶ ps_iter ──owns──▶ the exchange of a page under way
  *   scratch ──userdata──▶ values and text that live within one function
- *   origin  ──userdata──▶ ps_result without data, kept by the pages that came with it
+ *   sandbox ──userdata──▶ ps_sandbox
+ *   origin  ──userdata──▶ ps_result: without data, kept by the pages that came with it; or within one function
  *
  * Two invariants:
  *   1 Memory of the core belongs to a userdata, pushed before there is anything to own, so that no Lua error leaks.
@@ -21,12 +22,14 @@
 #define CLIENT_TYPE "pinstripe.client"
 #define CALL_TYPE "pinstripe.call"
 #define ITER_TYPE "pinstripe.iter"
+#define METER_TYPE "pinstripe.meter"
 #define SCRATCH_TYPE "pinstripe.scratch"
 #define ORIGIN_TYPE "pinstripe.origin"
 #define NAMED_TYPE "pinstripe.named"
 #define HEADERS_TYPE "pinstripe.headers"
 #define EVENT_TYPE "pinstripe.event"
 #define FIELDS_TYPE "pinstripe.fields"
+#define SANDBOX_TYPE "pinstripe.sandbox"
 #define ARRAY_TYPE "pinstripe.array"
 #define PAGE_TYPE "pinstripe.page" /* the methods of pages */
 #define ERROR_TYPE "pinstripe.error"
@@ -84,6 +87,8 @@ bool push_fields(lua_State *L, int index);
 int core_fields_at(lua_State *L);
 /* The projection at `index`; NULL for nil: everything. */
 const field *to_fields(lua_State *L, int index);
+/* The same as the core wants to be told, to be freed; NULL: everything. */
+ps_value *new_fields_value(lua_State *L, int index);
 
 /* ---- push.c: value → Lua ---- */
 
@@ -110,6 +115,7 @@ int headers_index(lua_State *L);
 ps_client *check_client(lua_State *L, int index);
 void push_client(lua_State *L, ps_client *client);
 int core_client(lua_State *L);
+int core_scoped(lua_State *L);
 int client_gc(lua_State *L);
 
 /* ---- call.c ---- */
@@ -132,6 +138,9 @@ bool read_params(lua_State *L, int first, const char *what, const char *const *s
 const ps_api_operation *check_operation(lua_State *L, int index);
 int core_call(lua_State *L);
 int core_request(lua_State *L);
+int core_fetch(lua_State *L);
+int core_download(lua_State *L);
+int core_authorize_url(lua_State *L);
 int call_finish(lua_State *L);
 int call_gc(lua_State *L);
 
@@ -147,10 +156,29 @@ extern const luaL_Reg machine_methods[];
 int core_iter(lua_State *L);
 int core_iter_page(lua_State *L);
 int origin_gc(lua_State *L);
+/* Pushes an owner of a result, empty. */
+ps_result **push_result_box(lua_State *L);
 /* Pushes what a page of `r` needs to go on. */
 void push_origin(lua_State *L, const ps_result *r);
 int iter_gc(lua_State *L);
 extern const luaL_Reg iter_methods[];
+
+/* ---- meter.c ---- */
+
+int core_meter(lua_State *L);
+int meter_gc(lua_State *L);
+extern const luaL_Reg meter_methods[];
+
+/* ---- webhook.c ---- */
+
+int core_webhook(lua_State *L);
+int core_sign(lua_State *L);
+
+/* ---- sandbox.c ---- */
+
+int core_sandbox(lua_State *L);
+int sandbox_gc(lua_State *L);
+extern const luaL_Reg sandbox_methods[];
 
 /* ---- table.c ---- */
 

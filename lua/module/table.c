@@ -105,7 +105,8 @@ static bool to_service(lua_State *L, int index, const ps_api_service **s) {
   return *s || !*path;
 }
 
-/* core.resolve(path, name) → "service", path; "operation", id; or nothing: what a field of a service is */
+/* core.resolve(path, name) → "service", path; "operation", id, whether it moves a file; "url", id; or nothing: what a
+ * field of a service is */
 static int core_resolve(lua_State *L) {
   const ps_api_service *s;
   const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
@@ -114,11 +115,14 @@ static int core_resolve(lua_State *L) {
   if (op) {
     lua_pushliteral(L, "operation");
     lua_pushstring(L, ps_operation_id(op));
-    return 2;
+    const char *kind = ps_operation_kind(op);
+    lua_pushboolean(L, strcmp(kind, "upload") == 0 || strcmp(kind, "stream") == 0);
+    return 3;
   }
   const char *child = *path ? lua_pushfstring(L, "%s.%s", path, name) : name;
-  if (!ps_service_find(child)) return 0;
-  lua_pushliteral(L, "service");
+  bool service = ps_service_find(child) != NULL;
+  if (!service && !(s && ps_service_has_url(s, name))) return 0;
+  lua_pushstring(L, service ? "service" : "url");
   lua_pushstring(L, child);
   return 2;
 }
@@ -207,9 +211,7 @@ static int return_operation(lua_State *L, const ps_api_operation *op) {
 }
 
 /* core.operation(id) → its facts, or nil */
-static int core_operation(lua_State *L) {
-  return return_operation(L, ps_operation_find(luaL_checkstring(L, 1)));
-}
+static int core_operation(lua_State *L) { return return_operation(L, ps_operation_find(luaL_checkstring(L, 1))); }
 
 /* core.route(method, path) → the facts of the operation there, or nil */
 static int core_route(lua_State *L) {

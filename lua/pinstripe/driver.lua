@@ -13,13 +13,29 @@ local function tell(hooks, machine)
   end
 end
 
-local function carry(machine)
-  while not machine:carry() do end
+local function carry(machine, tend)
+  while not machine:carry() do
+    if tend then tend(machine) end
+  end
 end
 
-local function send(transport, machine)
-  local request = machine:request()
+-- The reader of a body that is fed, for a transport: it waits until there are bytes.
+local function feed_reader(reader, machine, tend)
+  return function()
+    local piece, why, later = reader()
+    while later do
+      tend(machine)
+      piece, why, later = reader()
+    end
+    return piece, why
+  end
+end
+
+local function send(transport, machine, tend)
+  local fed = tend and tend.source
+  local request = machine:request(fed)
   if not request then return end
+  if fed then request.reader = feed_reader(request.reader, machine, tend) end
   local _, misuse = machine:answer(transport.send(request))
   if misuse then error(misuse, 0) end
 end
@@ -28,19 +44,21 @@ local function wait(transport, machine)
   if transport and transport.sleep then transport.sleep(machine:wait()) else carry(machine) end
 end
 
---- Steps the machine of a call, or of an iterator's page, until it is done.
-function driver.drive(state, machine)
+--- Steps the machine of a call, or of an iterator's page, until it is done. `tend`, if any, is called between the
+-- pieces of a transfer.
+function driver.drive(state, machine, tend)
   local transport, hooks = state.transport, state.hooks
   while true do
     local step = machine:step()
     if hooks then tell(hooks, machine) end
+    if tend then tend(machine) end
     if step == "done" then return end
     if step == "wait" then
       wait(transport, machine)
     elseif transport then
-      send(transport, machine)
+      send(transport, machine, tend)
     else
-      carry(machine)
+      carry(machine, tend)
     end
   end
 end

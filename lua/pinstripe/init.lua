@@ -35,11 +35,13 @@ local pinstripe = {
 }
 
 -- What few programs need is loaded when it is first used.
+local parts = { api = true, sandbox = true, webhook = true }
+
 setmetatable(pinstripe, {
   __index = function(self, name)
-    if name ~= "api" then return nil end
-    self.api = require "pinstripe.api"
-    return self.api
+    if not parts[name] then return nil end
+    self[name] = require("pinstripe." .. name)
+    return self[name]
   end,
 })
 
@@ -91,6 +93,29 @@ local function new_method(id)
   end
 end
 
+-- The method of an upload or download.
+local function new_transfer(id)
+  local name, ids = spell(id), #core.operation(id).ids
+  return function(self, ...)
+    local object, other = require "pinstripe.files".call(state_of(self, name), id, name, ids, ...)
+    return object, other
+  end
+end
+
+-- The method of an address that is built and not called: stripe.oauth:authorize_url(params, { express = true }).
+local function new_url(id)
+  local name = spell(id)
+  return function(self, params, options)
+    local state = state_of(self, name)
+    for key in pairs(options or {}) do
+      if key ~= "express" then error(name .. ": " .. tostring(key) .. " is not an option (express)", 2) end
+    end
+    local url, err = core.authorize_url(state.core, params, options and options.express)
+    if type(err) == "string" then error(name .. ": " .. err, 2) end
+    return url, err
+  end
+end
+
 -- `each` of a service: its `list` as an iterator.
 local function new_each(id)
   local name = spell(id):gsub("list$", "each")
@@ -135,12 +160,14 @@ end
 function Service:__index(name)
   if type(name) ~= "string" then return nil end
   local path = rawget(self, PATH)
-  local kind, id = core.resolve(path, name)
+  local kind, id, transfer = core.resolve(path, name)
   local found
   if kind == "service" and id ~= "v2" then
     found = setmetatable({ [STATE] = rawget(self, STATE), [PATH] = id }, Service)
   elseif kind == "operation" then
-    found = method(id, new_method)
+    found = method(id, transfer and new_transfer or new_method)
+  elseif kind == "url" then
+    found = method(id, new_url)
   elseif name == "each" and core.resolve(path, "list") then
     found = method(path .. ".list", new_each)
   else
@@ -158,9 +185,16 @@ function Client.__tostring()
   return "pinstripe.client"
 end
 
+-- Methods of a client that few programs need, and where they are.
+local client_methods = {
+  fetch_event = "notifications", fetch_related_object = "notifications", notification_handler = "notifications",
+  download = "files", meter_stream = "meter",
+}
+
 -- v1 stands both at the top and under its name; v2 under its name alone.
 function Client:__index(name)
   if type(name) ~= "string" then return nil end
+  if client_methods[name] then return require("pinstripe." .. client_methods[name])[name] end
   local found = { [STATE] = rawget(self, STATE) }
   if name == "v1" then
     found[PATH] = ""
@@ -225,7 +259,24 @@ local function take_transport(options)
   return transport
 end
 
---- A client. The key's default is STRIPE_API_KEY of the environment; the options are those of the README.
+local levels = { off = 0, error = 1, warn = 2, info = 3, debug = 4 }
+
+-- The hooks of a client whose key comes from the environment: what PINSTRIPE_LOG asks for goes to stderr.
+local function environment_hooks(hooks)
+  local name = os.getenv "PINSTRIPE_LOG"
+  if not name or name == "" or (hooks and hooks.log) then return hooks end
+  local most = levels[name]
+  if not most then error("pinstripe.client: PINSTRIPE_LOG must be off, error, warn, info or debug, not " .. name, 3) end
+  if most == 0 then return hooks end
+  hooks = hooks or {}
+  hooks.log = function(event)
+    if levels[event.level] <= most then io.stderr:write("pinstripe ", event.level, " ", event.line, "\n") end
+  end
+  return hooks
+end
+
+--- A client. The key's default is STRIPE_API_KEY of the environment; then PINSTRIPE_API_BASE and PINSTRIPE_LOG there
+-- count, too. The options are those of the README.
 function pinstripe.client(key, options)
   if type(key) == "table" and options == nil then key, options = nil, key end
   if options ~= nil and type(options) ~= "table" then
@@ -235,6 +286,7 @@ function pinstripe.client(key, options)
   if options then
     state.hooks, state.transport = take_hooks(options), take_transport(options)
   end
+  if key == nil and not (options and options.api_key) then state.hooks = environment_hooks(state.hooks) end
   local language = rawget(_G, "jit") and "luajit 2.1" or _VERSION:lower()
   local handle, misuse = core.client(key, options, language, state.transport ~= nil)
   if not handle then error("pinstripe.client: " .. complete(misuse), 2) end

@@ -9,14 +9,17 @@ local STATE = {} -- key of a client's state: {core, hooks, transport, driven}
 
 local iterator = { STATE = STATE }
 
-local function run(state, machine)
-  if state.driven then return require "pinstripe.driver".drive(state, machine) end
+-- `tend`, if any, is called between the pieces of a transfer.
+local function run(state, machine, tend)
+  if state.driven or tend then return require "pinstripe.driver".drive(state, machine, tend) end
   while not machine:run() do end
 end
 
+iterator.run = run
+
 --- Carries a call out: object, response; or nil, err.
-function iterator.finish(state, call, fields)
-  run(state, call)
+function iterator.finish(state, call, fields, tend)
+  run(state, call, tend)
   return call:finish(state, fields)
 end
 
@@ -40,6 +43,8 @@ local function running()
   local co, is_main = coroutine.running()
   return co and not is_main and co or "main"
 end
+
+iterator.running = running
 
 -- A misuse, in the name of the function that calls this one.
 local function check_self(self, name)

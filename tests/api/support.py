@@ -60,7 +60,7 @@ def library(tables: Path) -> Path:
 
 
 def package_flags(which: str) -> list:
-    return shlex.split(checked("pkg-config", which, "libcurl", "yajl"))
+    return shlex.split(checked("pkg-config", which, "libcurl", "yajl", "libcrypto"))
 
 
 def host(source: Path, tables: Path, *flags: object) -> Path:

@@ -41,17 +41,11 @@ static bool oom_now(void) {
   return first > 0 && (count == first || (oom_for_good && count > first));
 }
 
-void *__wrap_malloc(size_t size) {
-  return oom_now() ? NULL : __real_malloc(size);
-}
+void *__wrap_malloc(size_t size) { return oom_now() ? NULL : __real_malloc(size); }
 
-void *__wrap_calloc(size_t count, size_t size) {
-  return oom_now() ? NULL : __real_calloc(count, size);
-}
+void *__wrap_calloc(size_t count, size_t size) { return oom_now() ? NULL : __real_calloc(count, size); }
 
-void *__wrap_realloc(void *memory, size_t size) {
-  return oom_now() ? NULL : __real_realloc(memory, size);
-}
+void *__wrap_realloc(void *memory, size_t size) { return oom_now() ? NULL : __real_realloc(memory, size); }
 
 /* `run` does its work and asserts what it may when `failing`: then an allocation may have failed, else none has. Returns
  * how many allocations were failed in turn. */

@@ -10,9 +10,7 @@
 
 /* The address sanitizer shall answer a malloc of too much as every malloc does. */
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
-  return "allocator_may_return_null=1";
-}
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static void any_size_is_aligned_and_its_own(void **state) {
   (void)state;

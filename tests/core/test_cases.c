@@ -79,14 +79,20 @@ static ps_client *make_client(const ps_value *c) {
 }
 
 typedef struct {
-  const char *operation, *method, *path, *ids[8];
-  const ps_value *params;
+  const char *operation, *method, *path, *fetch, *download, *ids[8];
+  const ps_value *params, *notification;
   ps_call_options options;
 } call;
 
 static call read_call(const ps_value *c) {
-  call out = {ps_str(c, "call"),   ps_str(c, "request.0"), ps_str(c, "request.1"), {NULL},
-              ps_get(c, "params"), PS_CALL_OPTIONS_INIT};
+  call out = {.operation = ps_str(c, "call"),
+              .method = ps_str(c, "request.0"),
+              .path = ps_str(c, "request.1"),
+              .fetch = ps_str(c, "fetch"),
+              .download = ps_str(c, "download"),
+              .params = ps_get(c, "params"),
+              .notification = ps_get(c, "notification"),
+              .options = PS_CALL_OPTIONS_INIT};
   size_t n = 0;
   for (const ps_value *id = ps_first(ps_get(c, "ids")); id && n < 7; id = ps_next(id)) out.ids[n++] = ps_str(id, NULL);
   char *wrong = ps_call_options_read(&out.options, ps_map_get(c, "options", 7));
@@ -96,6 +102,9 @@ static call read_call(const ps_value *c) {
 }
 
 static ps_exchange *make_exchange(ps_client *client, const call *c) {
+  if (strcmp(c->fetch, "event") == 0) return ps_exchange_new_event(client, c->notification);
+  if (*c->fetch) return ps_exchange_new_related_object(client, c->notification);
+  if (*c->download) return ps_exchange_new_download(client, c->download, &c->options);
   if (*c->method) return ps_exchange_new_request(client, c->method, c->path, c->params, &c->options);
   return ps_exchange_new(client, c->operation, c->ids, c->params, &c->options);
 }
@@ -148,7 +157,21 @@ static void check_error(const ps_result *r, const ps_value *error) {
   EXPECT(strstr(ps_error_message(r), ps_str(error, "message")), "message %s", ps_error_message(r));
 }
 
+static void run_authorize_url(const ps_value *c) {
+  ps_client *client = make_client(c);
+  ps_result *r = ps_oauth_authorize_url(client, ps_get(c, "authorize_url"), ps_bool(c, "express"));
+  const ps_value *error = ps_map_get(c, "error", 5);
+  if (error) check_error(r, error);
+  else EXPECT(strcmp(ps_str(ps_data(r), NULL), ps_str(c, "url")) == 0, "url %s", ps_str(ps_data(r), NULL));
+  ps_result_free(r);
+  ps_client_free(client);
+}
+
 static void run_request(const ps_value *c) {
+  if (ps_map_get(c, "authorize_url", 13)) {
+    run_authorize_url(c);
+    return;
+  }
   ps_client *client = make_client(c);
   call what = read_call(c);
   ps_exchange *x = make_exchange(client, &what);
@@ -342,7 +365,8 @@ static void collect(stage *s, ps_client *client, const ps_value *c, ps_value *it
   const ps_value *save = ps_map_get(c, "cursor_after", 12);
   ps_exchange_host host;
   ps_client_host(client, &host);
-  ps_target target = {ps_operation_route(what.method, what.path), what.method, what.path, NULL};
+  ps_target target = {
+    .operation = ps_operation_route(what.method, what.path), .method = what.method, .path = what.path};
   ps_iter *it = *what.method ? ps_iter_create(&host, &target, what.params, &what.options, NULL)
                              : ps_iter_new(client, what.operation, what.ids, what.params, &what.options);
   size_t failed_in_a_row = 0;
@@ -377,6 +401,72 @@ static void run_page(const ps_value *c) {
   ps_client_free(client);
 }
 
+/* ---- Webhooks ---- */
+
+/* The body as bytes: NULL if the case has a parsed one. */
+static const char *webhook_body(const ps_value *c, ps_buf *bytes) {
+  const char *hex = ps_str(c, "hex");
+  unsigned byte;
+  if (ps_map_get(c, "parsed", 6)) return NULL;
+  for (; sscanf(hex, "%2x", &byte) == 1; hex += 2) ps_buf_char(bytes, (char)byte);
+  ps_buf_str(bytes, ps_str(c, "body"));
+  return ps_buf_text(bytes);
+}
+
+static ps_result *read_webhook(const ps_value *c, const char *body, size_t length) {
+  const char *secrets[8] = {NULL}, *what = ps_str(c, "read");
+  const ps_value *header = ps_get(c, "header"), *tolerance = ps_map_get(c, "tolerance", 9);
+  size_t n = 0;
+  for (const ps_value *s = ps_first(ps_get(c, "secrets")); s; s = ps_next(s)) secrets[n++] = ps_str(s, NULL);
+  bool thin = strcmp(what, "notification") == 0;
+  if (ps_bool(c, "trusted")) {
+    return thin ? ps_notification_parse_without_verification(body, length)
+                : ps_event_parse_without_verification(body, length);
+  }
+  return (thin                         ? ps_notification_parse
+          : strcmp(what, "event") == 0 ? ps_event_parse
+                                       : ps_webhook_verify)(body, length,
+                                                            header->type == PS_NULL ? NULL : header->as.text, secrets,
+                                                            tolerance ? ps_int(tolerance, NULL) : -1, ps_int(c, "now"));
+}
+
+/* What signing makes of a case's body, secret and time is its header. */
+static void check_signing(const ps_value *c, const char *body, size_t length) {
+  const char *header = ps_str(c, "header"), *v1 = strstr(header, ",v1=");
+  bool plain = v1 && strlen(v1) == 68 && strncmp(header, "t=", 2) == 0 && ps_count(ps_get(c, "secrets")) == 1;
+  if (!plain || ps_map_get(c, "error", 5)) return;
+  char *made = ps_webhook_sign(body, length, ps_str(c, "secrets.0"), atoll(header + 2));
+  EXPECT(strcmp(made, header) == 0, "signed %s", made);
+  ps_free(made);
+}
+
+static void check_silence(const ps_value *c, const ps_result *r) {
+  char *error = ps_json(ps_error_data(r), NULL);
+  for (const ps_value *s = ps_first(ps_get(c, "secrets")); s; s = ps_next(s)) {
+    EXPECT(s->length == 0 || !strstr(ps_error_message(r), s->as.text), "a secret in %s", ps_error_message(r));
+    EXPECT(s->length == 0 || !strstr(error, s->as.text), "a secret in %s", error);
+  }
+  for (const char *m = ps_error_message(r); *m; m++) {
+    EXPECT(strspn(m, "0123456789abcdef") < 32, "a signature in %s", ps_error_message(r));
+  }
+  ps_free(error);
+}
+
+static void run_webhook(const ps_value *c) {
+  ps_buf bytes = PS_BUF_INIT;
+  const char *body = webhook_body(c, &bytes);
+  ps_result *r = read_webhook(c, body, bytes.length);
+  const ps_value *error = ps_map_get(c, "error", 5);
+  EXPECT(ps_result_ok(r) == !error, "ok: %s", ps_error_message(r));
+  if (error) check_error(r, error);
+  for (const ps_value *e = ps_first(error); e; e = ps_next(e)) check_error_field(r, e);
+  if (ps_map_get(c, "data", 4)) EXPECT(holds(ps_data(r), ps_get(c, "data")), "data");
+  check_signing(c, body, bytes.length);
+  check_silence(c, r);
+  ps_result_free(r);
+  ps_buf_dispose(&bytes);
+}
+
 static void run_file(const char *name, void (*run)(const ps_value *c)) {
   ps_value *cases = load(name);
   size_t count = 0;
@@ -407,11 +497,17 @@ static void test_pages(void **state) {
   run_file("pages.json", run_page);
 }
 
+static void test_webhooks(void **state) {
+  (void)state;
+  run_file("webhooks.json", run_webhook);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_requests),
     cmocka_unit_test(test_replies),
     cmocka_unit_test(test_pages),
+    cmocka_unit_test(test_webhooks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

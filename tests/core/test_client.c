@@ -195,6 +195,38 @@ static void the_key_comes_from_argument_option_or_environment(void **state) {
   ps_client_free(fourth);
 }
 
+static const char *files_base(ps_client *client) {
+  ps_exchange_host host;
+  ps_client_host(client, &host);
+  return host.defaults->bases[PS_BASE_FILES];
+}
+
+static void a_base_of_the_environment_is_for_its_key(void **state) {
+  (void)state;
+  ps_client_options o = PS_CLIENT_OPTIONS_INIT;
+  setenv("STRIPE_API_KEY", "sk_test_env", 1);
+  setenv("PINSTRIPE_API_BASE", "http://127.0.0.1:12111", 1);
+  ps_client *from_environment = ps_client_new(NULL, NULL), *given = ps_client_new("sk_test_1", NULL);
+  o.files_base = "https://files.example";
+  ps_client *option = ps_client_new(NULL, &o);
+  setenv("PINSTRIPE_API_BASE", "", 1);
+  ps_client *empty = ps_client_new(NULL, NULL);
+  assert_string_equal(files_base(from_environment), "http://127.0.0.1:12111");
+  assert_string_equal(files_base(given), "https://files.stripe.com");
+  assert_string_equal(files_base(option), "https://files.example");
+  assert_string_equal(files_base(empty), "https://files.stripe.com");
+  setenv("PINSTRIPE_API_BASE", "nonsense", 1);
+  ps_client *wrong = ps_client_new(NULL, NULL);
+  assert_non_null(strstr(ps_client_error(wrong), "api_base must be https://"));
+  unsetenv("PINSTRIPE_API_BASE");
+  unsetenv("STRIPE_API_KEY");
+  ps_client_free(from_environment);
+  ps_client_free(given);
+  ps_client_free(option);
+  ps_client_free(empty);
+  ps_client_free(wrong);
+}
+
 static void a_client_copies_what_it_is_given(void **state) {
   char key[] = "sk_test_mine", base[] = "https://one.test/";
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
@@ -337,6 +369,7 @@ int main(void) {
     cmocka_unit_test(options_that_were_not_begun_are_refused),
     cmocka_unit_test(a_client_has_the_documented_defaults),
     cmocka_unit_test(the_key_comes_from_argument_option_or_environment),
+    cmocka_unit_test(a_base_of_the_environment_is_for_its_key),
     cmocka_unit_test(a_client_copies_what_it_is_given),
     cmocka_unit_test(a_base_is_scheme_and_host),
     cmocka_unit_test(plain_http_is_for_loopback_or_a_test_key),

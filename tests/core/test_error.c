@@ -142,9 +142,7 @@ static void bytes_that_are_not_utf8_become_question_marks(void **state) {
 
 /* ---- Nearest words ---- */
 
-static const char *word_of(void *context, size_t index) {
-  return ((const char **)context)[index];
-}
+static const char *word_of(void *context, size_t index) { return ((const char **)context)[index]; }
 
 static const char *nearest(const char *name) {
   static const char *words[] = {"customer", "currency", "amount", "metadata", "description", "a", NULL};

@@ -65,9 +65,7 @@ static void check_done(ps_exchange *x, ps_error kind, ps_outcome outcome, int at
 
 /* ---- Keys ---- */
 
-static int compare_uuids(const void *a, const void *b) {
-  return memcmp(a, b, 37);
-}
+static int compare_uuids(const void *a, const void *b) { return memcmp(a, b, 37); }
 
 static void keys_are_uuids_of_version_4_and_never_the_same(void **state) {
   (void)state;
@@ -300,9 +298,7 @@ static void a_call_cancelled_on_its_way_takes_what_came_of_it(void **state) {
   }
 }
 
-static void count_wake(void *context) {
-  atomic_fetch_add((atomic_int *)context, 1);
-}
+static void count_wake(void *context) { atomic_fetch_add((atomic_int *)context, 1); }
 
 static void *cancel_it(void *x) {
   for (int i = 0; i < 100; i++) ps_exchange_cancel(x);
@@ -1024,7 +1020,7 @@ static void a_raw_paths_query_yields_to_the_params(void **state) {
   (void)state;
   ps_exchange_host host;
   ps_client_host(client, &host);
-  const ps_target target = {NULL, "GET", "/v1/charges?limit=5&expand[]=data.a&created%5Bgte%5D=1%2B1", NULL};
+  const ps_target target = {.method = "GET", .path = "/v1/charges?limit=5&expand[]=data.a&created%5Bgte%5D=1%2B1"};
   ps_value *params = ps_params("limit", "2", "expand[]", "data.b", NULL);
   ps_iter *it = ps_iter_create(&host, &target, params, NULL, NULL);
   s = (stage){.replies = &last_page, .reply_count = 1};
@@ -1074,8 +1070,40 @@ static void a_page_under_way_can_be_dropped(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+/* ---- Fields ---- */
+
+static ps_result *answered_with_fields(const reply *row, const ps_value *fields) {
+  s = (stage){.replies = row, .reply_count = 1};
+  ps_exchange *x = call_with(PS_CHARGES_LIST, NULL, NULL, NULL);
+  ps_exchange_set_fields(x, fields);
+  return drive_call(&s, x);
+}
+
+/* Of an error everything is kept, however it looks. */
+static void fields_cut_the_items_of_an_answer_but_no_error(void **state) {
+  static const reply list = {200, "", "{\"data\":[{\"id\":\"a\",\"b\":1,\"c\":2}],\"has_more\":false}", 0, 0};
+  static const reply error = {400, "", "{\"error\":{\"message\":\"no\",\"code\":\"x\"},\"data\":[{\"c\":2}]}", 0, 0};
+  ps_value *fields = ps_params("b", "", NULL);
+  (void)state;
+  ps_result *r = answered_with_fields(&list, fields);
+  assert_int_equal(ps_int(ps_data(r), "data.0.b"), 1);
+  assert_string_equal(ps_str(ps_data(r), "data.0.id"), "a");
+  assert_null(ps_map_get(ps_get(ps_data(r), "data.0"), "c", 1));
+  assert_non_null(strstr(ps_result_body(r, NULL), "\"c\":2"));
+  ps_result_free(r);
+  r = answered_with_fields(&list, NULL);
+  assert_int_equal(ps_int(ps_data(r), "data.0.c"), 2);
+  ps_result_free(r);
+  r = answered_with_fields(&error, fields);
+  assert_string_equal(ps_error_code(r), "x");
+  assert_int_equal(ps_int(ps_data(r), "data.0.c"), 2);
+  ps_result_free(r);
+  ps_value_free(fields);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    TEST(fields_cut_the_items_of_an_answer_but_no_error),
     TEST(keys_are_uuids_of_version_4_and_never_the_same),
     TEST(writes_carry_one_key_on_every_attempt_and_reads_none),
     TEST(the_deadline_counts_requests_and_waits),

@@ -154,7 +154,7 @@ static bool is_file(const void *context, const char *key) {
 
 static ps_multipart *make(const ps_value *params) {
   ps_fault fault = {.kind = PS_ERROR_NONE};
-  ps_multipart *m = ps_multipart_new(params, is_file, NULL, &fault);
+  ps_multipart *m = ps_multipart_new(params, is_file, NULL, NULL, &fault);
   assert_string_equal(fault.message, "");
   assert_non_null(m);
   return m;
@@ -392,7 +392,7 @@ static void a_file_that_shrinks_fails_and_one_that_grows_does_not(void **state) 
 static void refuse(const ps_value *params, const char *expected) {
   ps_fault fault = {.kind = PS_ERROR_NONE};
   size_t before = open_files();
-  ps_multipart *m = ps_multipart_new(params, is_file, NULL, &fault);
+  ps_multipart *m = ps_multipart_new(params, is_file, NULL, NULL, &fault);
   assert_null(m);
   assert_int_equal(fault.kind, PS_ERROR_USAGE);
   assert_int_equal(fault.outcome, PS_OUTCOME_NOT_SENT);

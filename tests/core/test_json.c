@@ -564,6 +564,76 @@ static void one_arena_takes_many_texts(void **state) {
 
 /* ---- What is said */
 
+/* ---- Fields */
+
+/* What is left of `text`, as text to be freed; NULL: refused. */
+static char *read_fields(const char *text, size_t length, const char *fields, ps_fault *fault) {
+  ps_value *wanted = ps_value_parse(fields, strlen(fields));
+  ps_arena *arena = ps_arena_new(0);
+  char *copy = malloc(length + 1);
+  memcpy(copy, text, length);
+  *fault = (ps_fault){.kind = PS_ERROR_NONE};
+  const ps_value *v = ps_json_parse_fields(arena, copy, length, wanted, fault);
+  free(copy);
+  ps_value_free(wanted);
+  char *left = v ? ps_json(v, NULL) : NULL;
+  ps_arena_free(arena);
+  return left;
+}
+
+static void only_wanted_fields_of_items_are_built(void **state) {
+  (void)state;
+  static const char *const rows[][3] = {
+    /* of items; the list itself stays, whatever the order of its keys */
+    {"{\"a\":true}", "{\"x\":{\"y\":[1]},\"data\":[{\"a\":1,\"b\":2},{\"b\":[{}],\"a\":null},{}],\"has_more\":true}",
+     "{\"x\":{\"y\":[1]},\"data\":[{\"a\":1},{\"a\":null},{}],\"has_more\":true}"},
+    {"{\"a\":true}", "{\"a\":1,\"b\":{\"c\":2}}", "{\"a\":1,\"b\":{\"c\":2}}"},
+    {"{\"a\":true}", "[{\"a\":1,\"b\":2},{\"b\":3}]", "[{\"a\":1},{}]"},
+    {"{\"a\":true}", "{\"data\":\"text\",\"b\":5}", "{\"data\":\"text\",\"b\":5}"},
+    /* nested, through lists, and where a value is no map */
+    {"{\"a\":{\"b\":true}}",
+     "{\"data\":[{\"a\":{\"b\":{\"c\":1},\"d\":2}},{\"a\":5},{\"a\":[{\"b\":1,\"c\":2},[{\"c\":3}]]}]}",
+     "{\"data\":[{\"a\":{\"b\":{\"c\":1}}},{\"a\":5},{\"a\":[{\"b\":1},[{}]]}]}"},
+    /* what objects and pages are known by; items of nested pages, spelt in both ways */
+    {"{\"a\":{\"b\":true}}",
+     "{\"data\":[{\"id\":1,\"object\":2,\"url\":3,\"idd\":4,\"a\":{\"has_more\":true,\"data\":[{\"b\":5,\"c\":6}],"
+     "\"q\":7}}]}",
+     "{\"data\":[{\"id\":1,\"object\":2,\"url\":3,\"a\":{\"has_more\":true,\"data\":[{\"b\":5}]}}]}"},
+    {"{\"a\":{\"data\":{\"b\":true}}}", "{\"data\":[{\"a\":{\"data\":[{\"b\":5,\"c\":6}],\"total_count\":1}}]}",
+     "{\"data\":[{\"a\":{\"data\":[{\"b\":5}],\"total_count\":1}}]}"},
+    {"{\"data\":{\"b\":true}}", "{\"data\":[{\"b\":5,\"c\":6}]}", "{\"data\":[{\"b\":5,\"c\":6}]}"},
+    /* the last of a key that comes twice, wanted or not */
+    {"{\"a\":{\"b\":true}}", "{\"data\":[{\"a\":{\"b\":1},\"c\":1,\"c\":{\"b\":1},\"a\":{\"c\":3,\"b\":2}}]}",
+     "{\"data\":[{\"a\":{\"b\":2}}]}"},
+    {"{}", "{\"data\":[{\"\":1,\"a\":{}}]}", "{\"data\":[{}]}"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    ps_fault fault;
+    char *left = read_fields(rows[i][1], strlen(rows[i][1]), rows[i][0], &fault);
+    assert_string_equal(fault.message, "");
+    assert_string_equal(left, rows[i][2]);
+    ps_free(left);
+  }
+}
+
+/* Passing over a value judges it as building it does. */
+static void what_is_not_built_is_checked(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CASES; i++) {
+    ps_buf text = PS_BUF_INIT;
+    ps_fault fault;
+    ps_buf_str(&text, "{\"data\":[{\"no\":[");
+    ps_buf_add(&text, cases[i].text, cases[i].length);
+    ps_buf_str(&text, "],\"a\":1}]}");
+    bool taken = accepts(text.data, text.length);
+    char *left = read_fields(text.data, text.length, "{\"a\":true}", &fault);
+    if ((left != NULL) != taken) fail_msg("case %zu: %s: %s", i, cases[i].text, fault.message);
+    if (left) assert_string_equal(left, "{\"data\":[{\"a\":1}]}");
+    ps_free(left);
+    ps_buf_dispose(&text);
+  }
+}
+
 static void errors_say_where_and_what(void **state) {
   (void)state;
   const struct {
@@ -666,6 +736,8 @@ int main(void) {
     cmocka_unit_test(numbers_keep_their_type_and_text),
     cmocka_unit_test(strings_and_keys_have_lengths_and_end_in_nul),
     cmocka_unit_test(one_arena_takes_many_texts),
+    cmocka_unit_test(only_wanted_fields_of_items_are_built),
+    cmocka_unit_test(what_is_not_built_is_checked),
     cmocka_unit_test(errors_say_where_and_what),
     cmocka_unit_test(errors_never_quote_the_text),
     cmocka_unit_test(a_length_beyond_all_is_refused),

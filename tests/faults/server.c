@@ -78,9 +78,7 @@ int stop_server(void **state) {
   return 0;
 }
 
-const char *server_url(const server *s) {
-  return s->url;
-}
+const char *server_url(const server *s) { return s->url; }
 
 static int connect_to(const char *url) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -111,9 +109,7 @@ static ps_value *control(const server *s, const char *method, const char *path, 
   return v;
 }
 
-void server_script(const server *s, const char *script) {
-  ps_value_free(control(s, "POST", "/_script", script));
-}
+void server_script(const server *s, const char *script) { ps_value_free(control(s, "POST", "/_script", script)); }
 
 ps_value *server_log(const server *s) {
   ps_value *answer = control(s, "GET", "/_log", ""), *log = ps_value_new();
@@ -170,17 +166,11 @@ ps_result *get(ps_client *client, const ps_call_options *options) {
   return ps_call(client, PS_BALANCE_RETRIEVE, NULL, NULL, options);
 }
 
-static int64_t clock_now(void *context) {
-  return ((test_clock *)context)->now;
-}
+static int64_t clock_now(void *context) { return ((test_clock *)context)->now; }
 
-static int64_t clock_unix_time(void *context) {
-  return ((test_clock *)context)->unix_time;
-}
+static int64_t clock_unix_time(void *context) { return ((test_clock *)context)->unix_time; }
 
-static double clock_dice(void *context) {
-  return ((test_clock *)context)->dice;
-}
+static double clock_dice(void *context) { return ((test_clock *)context)->dice; }
 
 static void clock_sleep(void *context, int64_t ms) {
   test_clock *c = context;

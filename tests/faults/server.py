@@ -12,6 +12,8 @@ What an entry may hold (all are optional, most combine):
     delay: s                waits before answering
     interim: [103, ...]     sends these 1xx first
     size: n                 a body of n bytes
+    file: [n, etag]         a body of n bytes that tell where they stand; with an etag (text in quotes, or null) it can be
+                            asked for in parts: Range, if If-Range is that etag
     gzip: true              compresses the body
     chunked: true           sends the body in chunks, without a Content-Length
     slow: [n, s]            sends the body in pieces of n bytes, s seconds apart
@@ -39,6 +41,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import socket
 import ssl
 import struct
@@ -136,6 +139,21 @@ def as_text(body):
         return base64.b64encode(body).decode("ascii")
 
 
+def part_of_file(entry, asked):
+    """What of the file is sent: the entry with its status, the bytes, and the headers that tell."""
+    size, etag = entry["file"]
+    body = b"".join(b"%08d" % i for i in range(size // 8 + 1))[:size]
+    headers = {"content-type": "application/pdf"}
+    if etag:
+        headers.update({"etag": etag, "accept-ranges": "bytes"})
+    match = re.fullmatch(r"bytes=(\d+)-", asked.get("range", ""))
+    if not match or not etag or asked.get("if-range") != etag:
+        return entry, body, headers
+    begin = int(match[1])
+    headers["content-range"] = f"bytes {begin}-{size - 1}/{size}"
+    return {"status": 206, **entry}, body[begin:], headers
+
+
 class Connection:
     """One client's connection, in HTTP/1.1."""
 
@@ -159,7 +177,7 @@ class Connection:
         line = self.input.readline().decode("latin-1").split()
         if len(line) != 3:
             return False
-        headers = self.read_headers()
+        headers = self.headers = self.read_headers()
         early = {} if line[1].startswith("/_") else self.state.head()
         if "headers" in (early.get("reset"), early.get("silence")):
             self.state.receive(self.number, {"method": line[0], "path": line[1], "headers": headers, "body": ""})
@@ -218,6 +236,9 @@ class Connection:
         if "size" in entry:
             body = b"x" * entry["size"]
         headers = {"content-type": "application/json", "request-id": f"req_{n}"}
+        if "file" in entry:
+            entry, body, more = part_of_file(entry, self.headers)
+            headers.update(more)
         if entry.get("gzip"):
             body = gzip.compress(body)
             headers["content-encoding"] = "gzip"

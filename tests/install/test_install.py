@@ -169,6 +169,52 @@ class Lua(Installed):
             self.assertEqual(said, VERSION, lua)
 
 
+class Sandbox(Installed):
+    def setUp(self) -> None:
+        if not (self.pc_dir() / "pinstripe-sandbox.pc").exists():
+            self.skipTest("no sandbox is built here")
+
+    def test_a_host_in_c(self) -> None:
+        flags = self.flags("pinstripe") + self.flags("pinstripe-sandbox")
+        program = self.compile("sandbox", SOURCE / "examples/c/sandbox.c", flags)
+        self.assertIn("2 payments succeeded in all", run(program, LD_LIBRARY_PATH=self.lib))
+
+    def test_its_header_alone(self) -> None:
+        for compiler, language, standard in (("gcc", "c", "c11"), ("g++", "cpp", "c++17")):
+            source = self.scratch / f"sandbox_alone.{language}"
+            source.write_text(
+                "#include <pinstripe_sandbox.h>\n"
+                "int main() { ps_sandbox_options options = PS_SANDBOX_OPTIONS_INIT; return (int)options.port + 1; }\n"
+            )
+            run(compiler, f"-std={standard}", *WARNINGS, "-fsyntax-only", "-I", self.include, source)
+
+    def test_the_library_exports_its_header(self) -> None:
+        library, header = self.lib / "libpinstripe-sandbox.so", (self.include / "pinstripe_sandbox.h").read_text()
+        self.assertEqual(symbols(library, "-D"), set(re.findall(r"^PS_SANDBOX_API .*?\b(ps_\w+)\(", header, re.M)))
+        facts = run("readelf", "-d", library)
+        self.assertIn("NODELETE", facts)
+        for other in ("libpinstripe.", "liblua", "libcurl", "libcrypto"):
+            self.assertNotIn(other, facts)
+
+    def test_every_lua_finds_it(self) -> None:
+        for folder in sorted((self.prefix / "lib/lua").iterdir()):
+            lua = f"lua{folder.name}"
+            if not shutil.which(lua):
+                continue
+            share = self.prefix / "share/lua" / folder.name
+            said = run(
+                lua,
+                "-e",
+                "local s = require('pinstripe').sandbox() io.write(s:client().customers:create({ name = 'J' }).name)",
+                LUA_PATH=f"{share}/?.lua;{share}/?/init.lua",
+                LUA_CPATH=f"{folder}/?.so",
+            )
+            self.assertEqual(said, "J", lua)
+
+    def test_the_command(self) -> None:
+        self.assertIn("usage: pinstripe sandbox", run(self.prefix / "bin/pinstripe", "--help"))
+
+
 class Archive(unittest.TestCase):
     """`make dist` carries what is generated; from there the rock builds with a Python that only fails."""
 

@@ -71,6 +71,8 @@ local function find(client, id)
 end
 
 local function call(client, case)
+  if case.download then return client:download(case.download, case.options) end
+  if case.fetch then return client["fetch_" .. case.fetch](client, case.notification) end
   if case.request then
     return client:request(case.request[1], case.request[2], case.params, case.options)
   end
@@ -120,7 +122,18 @@ local function check_error(expected, err)
   end
 end
 
+local function run_authorize_url(case)
+  local options = case.express and { express = true } or nil
+  local url, err = new_client(case).oauth:authorize_url(case.authorize_url, options)
+  if case.error then
+    assert.is_nil(url)
+    return check_error(case.error, err)
+  end
+  assert.are.equal(sorted_url(case.url), sorted_url(url))
+end
+
 local function run_request(case)
+  if case.authorize_url then return run_authorize_url(case) end
   local sent
   local client = new_client(case, function(request)
     sent = request
@@ -209,6 +222,50 @@ local function run_page(case)
   assert.are.same(setmetatable(case.items, nil), items)
 end
 
+local readers = {
+  signature = { pinstripe.webhook.verify },
+  event = { pinstripe.webhook.construct, pinstripe.webhook.construct_without_verification },
+  notification = {
+    pinstripe.webhook.parse_notification, pinstripe.webhook.parse_notification_without_verification,
+  },
+}
+
+local function webhook_body(case)
+  if case.parsed then return case.parsed end
+  if not case.hex then return case.body end
+  return (case.hex:gsub("..", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+local function check_silence(case, err)
+  for _, secret in ipairs(case.secrets or {}) do
+    for _, text in pairs(err) do
+      if secret ~= "" and type(text) == "string" then assert.is_nil(text:find(secret, 1, true)) end
+    end
+  end
+  assert.is_nil(err.message:find(("%x"):rep(32)))
+end
+
+local function run_webhook(case)
+  local body, header = webhook_body(case), case.header
+  if header == pinstripe.null then header = nil end
+  local object, err
+  if case.trusted then
+    object, err = readers[case.read][2](body)
+  else
+    object, err = readers[case.read][1](body, header, case.secrets, { tolerance = case.tolerance, now = case.now })
+  end
+  if case.error then
+    assert.is_nil(object)
+    check_error(case.error, err)
+    return check_silence(case, err)
+  end
+  assert.is_nil(err, tostring(err))
+  if case.read == "signature" then assert.is_true(object) end
+  if case.data then check_holds(case.data, object, "data") end
+  local t = not case.trusted and #case.secrets == 1 and header:match("^t=(%d+),v1=%x+$")
+  if t then assert.are.equal(header, pinstripe.webhook.sign(body, case.secrets[1], tonumber(t))) end
+end
+
 local function run_file(name, run)
   describe(name, function()
     for _, case in ipairs(support.load_json("tests/cases/" .. name)) do
@@ -222,3 +279,4 @@ end
 run_file("requests.json", run_request)
 run_file("replies.json", run_reply)
 run_file("pages.json", run_page)
+run_file("webhooks.json", run_webhook)

@@ -478,6 +478,41 @@ describe("fields", function()
       setmetatable(stripe.events:list({}, { fields = { "type", "data.object.id" } }).data, nil))
   end)
 
+  -- Items are read with less, a single object as a whole: the same fields must leave the same of both.
+  it("leave the same of an item as of that object alone", function()
+    local names = { "id", "object", "a", "b", "data", "has_more", "url" }
+    local function value(depth)
+      local kind = math.random(depth > 3 and 3 or 6)
+      if kind < 4 then return ({ 5, "text", pinstripe.null })[kind] end
+      if kind == 4 then return pinstripe.array{ value(depth + 1), value(depth + 1) } end
+      if kind == 5 then
+        return { object = "list", data = pinstripe.array{ value(depth + 1) }, has_more = true, url = "/v1/x" }
+      end
+      local map = {}
+      for _ = 1, 4 do map[names[math.random(#names)]] = value(depth + 1) end
+      return map
+    end
+    local function path()
+      local steps = {}
+      for i = 1, math.random(3) do steps[i] = names[math.random(#names)] end
+      return table.concat(steps, ".")
+    end
+    math.randomseed(1)
+    for _ = 1, 300 do
+      local item = { id = "x_1", a = value(1), b = value(1), data = value(1) }
+      local fields, inside = {}, {}
+      for i = 1, math.random(3) do
+        fields[i] = path()
+        inside[i] = "one." .. fields[i]
+      end
+      local page_of_it = { object = "list", data = { item }, has_more = false, url = "/v1/x" }
+      local stripe = support.client{ page_of_it, { one = item } }
+      local list = pinstripe.check(stripe:request("GET", "/v1/x", nil, { fields = fields }))
+      local alone = pinstripe.check(stripe:request("GET", "/v1/y", nil, { fields = inside }))
+      assert.are.same(alone.one, list.data[1], table.concat(fields, " "))
+    end
+  end)
+
   it("with dots in a key cannot be named", function()
     assert.are.same({}, retrieve{ "a.b" })
   end)

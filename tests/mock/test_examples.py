@@ -1,6 +1,7 @@
 """The examples run, against the servers that stand in for Stripe, and say what they should."""
 
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -49,6 +50,34 @@ class Examples(unittest.TestCase):
         self.assertIn("250 charges of 56375 cents", said)
         self.assertIn("invalid_request: No such file_link", said)
         self.assertIn("outcome: not_sent, attempts: 0", said)
+
+    def test_spans_of_calls(self) -> None:
+        if not (BUILD / "examples/sandbox").exists():
+            self.skipTest("no sandbox is built here")
+        command = '. "$PS_BUILD_DIR/lua/5.4/env"; exec lua5.4 "$PS_SOURCE_DIR/examples/lua/tracing.lua"'
+        said = self.run_example("sh", "-c", command)
+        self.assertRegex(said, r"(?m)^customers.retrieve\n.*status_code=500.*\n.*resend_count=1.*status_code=200")
+        self.assertRegex(said, r"(?m)^charges.retrieve\n.*status_code=404.*path=/v1/charges/ch_none$")
+
+    def test_a_payment_in_the_sandbox(self) -> None:
+        if not (BUILD / "examples/sandbox").exists():
+            self.skipTest("no sandbox is built here")
+        command = '. "$PS_BUILD_DIR/lua/5.4/env"; exec lua5.4 "$PS_SOURCE_DIR/examples/lua/payment.lua"'
+        said = self.run_example("sh", "-c", command, STRIPE_API_KEY="")
+        for part in ("of 20.00 usd is succeeded", "decline_code insufficient_funds", "each with a good signature",
+                     "The parcel was delivered.", "250 charges, then all", "charges made: 1"):
+            self.assertIn(part, said)
+        sums = re.search(r"pending: (\S+) usd; the sum of all balance transactions: (\S+) usd", said)
+        self.assertEqual(sums[1], sums[2])
+
+    def test_a_payment_in_the_sandbox_in_c(self) -> None:
+        program = BUILD / "examples/sandbox"
+        if not program.exists():
+            self.skipTest("no sandbox is built here")
+        said = self.run_example(program, STRIPE_API_KEY="")
+        self.assertRegex(said, r"paid 20\.00 usd: pi_\w+\nrefunded 5\.00 usd: re_\w+\n")
+        self.assertIn("card: Your card was declined.", said)
+        self.assertRegex(said, r"an answer was lost: pi_\w+ after 2 attempts\n2 payments succeeded in all\n$")
 
     def test_a_host_lends_its_client(self) -> None:
         said = self.run_host("lua_host").splitlines()

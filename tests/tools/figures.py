@@ -1,8 +1,8 @@
 """Measures what DESIGN promises of the sources' shape, and fails when a promise is broken.
 
     functions   median of 12 lines at most, nine of ten within 40, none over 60
-    core        at most 4,500 lines of code in its C sources, blank lines and comments not counted
-    order       a core file includes only what stands above it; one file knows yajl, one libcurl
+    core        at most 5,200 lines of code in its C sources, blank lines and comments not counted
+    order       a core file includes only what stands above it; one file knows yajl, one libcurl, one OpenSSL
 
 Usage: figures.py [ROOT]
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-MEDIAN, MOST, LONGEST, CORE_LINES = 12, 40, 60, 4500
+MEDIAN, MOST, LONGEST, CORE_LINES = 12, 40, 60, 5200
 
 # From the bottom up; files of one line stand on the same step.
 ORDER = [
@@ -28,16 +28,19 @@ ORDER = [
     ["request"],
     ["retry"],
     ["result"],
+    ["download"],
     ["exchange"],
     ["page"],
     ["http"],
     ["client"],
     ["loop"],
     ["webhook"],
+    ["notification"],
+    ["meter"],
     ["log"],
 ]
 STEP = {name: step for step, names in enumerate(ORDER) for name in names}
-ONLY = {"yajl": "json", "curl": "http"}
+ONLY = {"yajl": "json", "curl": "http", "openssl": "webhook"}
 PUBLIC = {"pinstripe", "pinstripe_operations"}
 
 

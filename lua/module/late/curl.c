@@ -24,6 +24,7 @@ static curl_version_info_data no_version = {.version = "missing"};
   F(curl_version_info_data *, curl_version_info, (CURLversion age), (age), &no_version)                                \
   F(CURL *, curl_easy_init, (void), (), (CURL *)&no_handle)                                                            \
   F(const char *, curl_easy_strerror, (CURLcode code), (code), missing)                                                \
+  F(CURLcode, curl_easy_pause, (CURL * easy, int what), (easy, what), CURLE_OK)                                        \
   F(CURLM *, curl_multi_init, (void), (), (CURLM *)&no_handle)                                                         \
   F(CURLMcode, curl_multi_cleanup, (CURLM * multi), (multi), CURLM_OK)                                                 \
   F(CURLMcode, curl_multi_add_handle, (CURLM * multi, CURL * easy), (multi, easy), CURLM_INTERNAL_ERROR)               \

@@ -1,0 +1,175 @@
+/* See download.h. A file is written under a temporary name beside its own and renamed at the end, so that nobody ever sees a
+ * part under that name. What has arrived stays over attempts: after a cut the next one asks for the rest (RFC 9110, 14),
+ * if the answer so far said that it can be had: ranges of bytes, a strong ETag, no Content-Encoding. If the server sends all of
+ * it again, a file is begun anew; what went through the window cannot be taken back, and ends in an error. */
+#include "download.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "form.h"
+
+enum { WINDOW = 1 << 20 };
+
+struct ps_download {
+  char *path, *temporary; /* NULL: through the window */
+  int file;
+  bool begun, lent; /* lent: what lies in the window has been taken */
+  ps_buf window;
+  int64_t received, total;   /* total -1: unknown */
+  char etag[160], range[32]; /* etag "": cannot be resumed */
+};
+
+static bool refuse(const ps_download *d, const char *what, ps_fault *fault) {
+  ps_fault_set(fault, PS_ERROR_USAGE, "save_to: cannot %s %s: %s", what, d->path, strerror(errno));
+  return false;
+}
+
+/* "PATH.0123abcd.part" */
+static char *temporary_name(const char *path) {
+  unsigned char random[4];
+  ps_buf name = PS_BUF_INIT;
+  if (!ps_random(random, sizeof random)) return NULL;
+  ps_buf_format(&name, "%s.%02x%02x%02x%02x.part", path, random[0], random[1], random[2], random[3]);
+  return ps_buf_take(&name, NULL);
+}
+
+static bool open_file(ps_download *d, const char *path, ps_fault *fault) {
+  struct stat info;
+  d->path = strdup(path);
+  d->temporary = d->path ? temporary_name(path) : NULL;
+  if (!d->temporary) {
+    ps_fault_memory(fault);
+    return false;
+  }
+  bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+  if (folder) errno = EISDIR;
+  else d->file = open(d->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  return d->file >= 0 || refuse(d, "write", fault);
+}
+
+ps_download *ps_download_new(const char *path, ps_fault *fault) {
+  ps_download *d = calloc(1, sizeof *d);
+  if (!d) {
+    ps_fault_memory(fault);
+    return NULL;
+  }
+  *d = (ps_download){.file = -1, .window = PS_BUF_INIT, .total = -1};
+  if (!path || open_file(d, path, fault)) return d;
+  ps_download_free(d);
+  return NULL;
+}
+
+void ps_download_free(ps_download *d) {
+  if (!d) return;
+  if (d->file >= 0) {
+    close(d->file);
+    unlink(d->temporary);
+  }
+  ps_buf_dispose(&d->window);
+  free(d->path);
+  free(d->temporary);
+  free(d);
+}
+
+const char *ps_download_range(ps_download *d, const char **if_range) {
+  d->begun = false;
+  *if_range = d->etag;
+  if (d->received == 0 || !*d->etag) return NULL;
+  snprintf(d->range, sizeof d->range, "bytes=%lld-", (long long)d->received);
+  return d->range;
+}
+
+bool ps_download_resumable(const ps_download *d) { return d->path || d->received == 0 || *d->etag; }
+
+bool ps_download_begun(const ps_download *d) { return d->begun; }
+
+/* The server sends all of it, or again. */
+static bool begin_anew(ps_download *d, ps_fault *fault) {
+  if (d->received > 0 && !d->path) {
+    ps_fault_set(fault, PS_ERROR_PROTOCOL, "the download was cut, and the server cannot send the rest alone");
+    return false;
+  }
+  if (d->received > 0 && (ftruncate(d->file, 0) != 0 || lseek(d->file, 0, SEEK_SET) != 0)) {
+    return refuse(d, "write", fault);
+  }
+  d->received = 0;
+  return true;
+}
+
+/* Whether a Content-Range, "bytes 100-299/300", begins there. */
+static bool is_from(const char *range, int64_t first) {
+  char expected[40];
+  int length = snprintf(expected, sizeof expected, "bytes %lld-", (long long)first);
+  return range && strncmp(range, expected, (size_t)length) == 0;
+}
+
+bool ps_download_begin(ps_download *d, const ps_download_facts *f, ps_fault *fault) {
+  int64_t length = -1;
+  d->begun = true;
+  if (f->status == 206) {
+    if (is_from(f->content_range, d->received)) return true;
+    ps_fault_set(fault, PS_ERROR_PROTOCOL, "the server sent another range than the one asked for");
+    return false;
+  }
+  if (!begin_anew(d, fault)) return false;
+  bool plain = !f->content_encoding || strcmp(f->content_encoding, "identity") == 0;
+  bool ranges = f->accept_ranges && strcmp(f->accept_ranges, "bytes") == 0;
+  bool strong = f->etag && f->etag[0] == '"' && strlen(f->etag) < sizeof d->etag;
+  d->etag[0] = '\0';
+  if (plain && ranges && strong) memcpy(d->etag, f->etag, strlen(f->etag) + 1);
+  bool known = plain && f->content_length && ps_number_int(f->content_length, strlen(f->content_length), &length);
+  d->total = known ? length : -1;
+  return true;
+}
+
+static bool write_file(const ps_download *d, const char *bytes, size_t length, ps_fault *fault) {
+  while (length > 0) {
+    ssize_t n = write(d->file, bytes, length);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return refuse(d, "write", fault);
+    bytes += n;
+    length -= (size_t)n;
+  }
+  return true;
+}
+
+bool ps_download_write(ps_download *d, const char *bytes, size_t length, ps_fault *fault) {
+  if (d->path && !write_file(d, bytes, length, fault)) return false;
+  if (!d->path) {
+    if (d->lent) d->window.length = 0;
+    d->lent = false;
+    ps_buf_add(&d->window, bytes, length);
+    if (d->window.failed) ps_fault_memory(fault);
+  }
+  d->received += (int64_t)length;
+  return !d->window.failed;
+}
+
+bool ps_download_finish(ps_download *d, ps_fault *fault) {
+  if (d->file < 0) return true;
+  bool closed = close(d->file) == 0;
+  d->file = -1;
+  if (closed && rename(d->temporary, d->path) == 0) return true;
+  refuse(d, "write", fault);
+  unlink(d->temporary);
+  return false;
+}
+
+const char *ps_download_take(ps_download *d, size_t *length) {
+  *length = d->lent ? 0 : d->window.length;
+  d->lent = true;
+  return *length ? d->window.data : "";
+}
+
+bool ps_download_full(const ps_download *d) { return !d->lent && d->window.length >= WINDOW; }
+
+void ps_download_progress(const ps_download *d, int64_t *done, int64_t *total) {
+  *done = d->received;
+  *total = d->total;
+}

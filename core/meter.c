@@ -1,0 +1,203 @@
+/* Meter events in batches: a machine without I/O, driven like an iterator.
+ *
+ *   add ──▶ queue ──▶ its first 100 ──exchange, driver──▶ feed ──▶ gone from the queue
+ *                        └── a batch that fails stays where it is: the next exchange sends it again
+ *
+ * Each event gets an identifier and a time when it is added, if it has none, so that one which is sent twice counts once, and
+ * when it happened. The session token that the stream takes for a key is fetched when it is needed, and again, once, when
+ * the server says that it has expired. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client.h"
+
+enum { BATCH = 100, MOST_PENDING = 10000, EARLY = 60 /* seconds before its end a token is not used any more */ };
+
+typedef struct entry {
+  ps_value *event; /* its own tree */
+  int64_t added_ms;
+} entry;
+
+struct ps_meter {
+  ps_client *client;
+  ps_clock clock;
+  entry *queue; /* a ring: `count` from `first` on */
+  size_t capacity, first, count;
+  size_t sending; /* how many of them the batch under way has */
+  int64_t max_age_ms;
+  ps_exchange *pending;
+  bool asks_token, renewed; /* renewed: since the last batch that was taken */
+  char *token;
+  int64_t token_until; /* Unix seconds */
+  ps_result *result;   /* of the last exchange */
+};
+
+ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pending) {
+  ps_meter *m = calloc(1, sizeof *m);
+  size_t capacity = (size_t)(max_pending > 0 && max_pending < INT32_MAX ? max_pending : MOST_PENDING);
+  entry *queue = m ? calloc(capacity, sizeof *queue) : NULL;
+  ps_exchange_host host;
+  if (!queue) {
+    free(m);
+    return NULL;
+  }
+  ps_client_host(client, &host);
+  *m = (ps_meter){.client = ps_client_hold(client), .queue = queue, .capacity = capacity};
+  m->clock = host.clock.now_ms ? host.clock : ps_system_clock; /* a client that there was no memory for has none */
+  m->max_age_ms = max_age >= 0 && max_age < 1e9 ? (int64_t)(max_age * 1000) : 1000;
+  return m;
+}
+
+static entry *entry_at(const ps_meter *m, size_t index) { return &m->queue[(m->first + index) % m->capacity]; }
+
+static void drop(ps_meter *m, size_t count) {
+  for (size_t i = 0; i < count; i++) ps_value_free(entry_at(m, i)->event);
+  m->first = (m->first + count) % m->capacity;
+  m->count -= count;
+  m->sending = 0;
+}
+
+void ps_meter_free(ps_meter *m) {
+  if (!m) return;
+  drop(m, m->count);
+  ps_exchange_free(m->pending);
+  ps_result_free(m->result);
+  ps_client_free(m->client);
+  free(m->queue);
+  free(m->token);
+  free(m);
+}
+
+size_t ps_meter_pending(const ps_meter *m) { return m->count; }
+
+/* ---- Adding ---- */
+
+static const char *check_event(const ps_value *event) {
+  if (event && *ps_value_error(event)) return "a meter event that could not be built (ps_value_error tells why)";
+  bool named = *ps_str(ps_map_get(event, "event_name", 10), NULL) != '\0';
+  if (named && ps_type(ps_map_get(event, "payload", 7), NULL) == PS_MAP) return NULL;
+  return "a meter event is a map with event_name and payload, a map";
+}
+
+const char *ps_meter_add(ps_meter *m, const ps_value *event) {
+  char id[37];
+  const char *wrong = check_event(event);
+  if (wrong) return wrong;
+  if (m->count == m->capacity) return "the queue is full: flush it first";
+  if (!ps_uuid(id)) return "the system's random source failed: no identifier could be made";
+  ps_value *copy = ps_value_new();
+  ps_value_copy(copy, event);
+  if (!ps_map_get(copy, "identifier", 10)) ps_value_set_str(ps_map_set(copy, "identifier"), id);
+  if (!ps_map_get(copy, "timestamp", 9)) {
+    ps_value_set_int(ps_map_set(copy, "timestamp"), m->clock.unix_time(m->clock.context));
+  }
+  if (*ps_value_error(copy)) {
+    ps_value_free(copy);
+    return "no memory";
+  }
+  *entry_at(m, m->count++) = (entry){copy, m->clock.now_ms(m->clock.context)};
+  return NULL;
+}
+
+int64_t ps_meter_wait(const ps_meter *m) {
+  if (m->count == 0) return -1;
+  int64_t left = entry_at(m, 0)->added_ms + m->max_age_ms - m->clock.now_ms(m->clock.context);
+  return m->count >= BATCH || left < 0 ? 0 : left;
+}
+
+/* ---- Sending ---- */
+
+static ps_exchange *new_batch(ps_meter *m) {
+  ps_call_options options = PS_CALL_OPTIONS_INIT;
+  ps_value *params = ps_value_new(), *events = ps_map_set(params, "events");
+  m->sending = m->count < BATCH ? m->count : BATCH;
+  for (size_t i = 0; i < m->sending; i++) ps_value_copy(ps_list_add(events), entry_at(m, i)->event);
+  options.api_key = m->token;
+  ps_exchange *x = ps_exchange_new(m->client, PS_V2_BILLING_METER_EVENT_STREAM_CREATE, NULL, params, &options);
+  ps_value_free(params);
+  return x;
+}
+
+static bool has_token(const ps_meter *m) { return m->token && m->clock.unix_time(m->clock.context) < m->token_until; }
+
+ps_exchange *ps_meter_exchange(ps_meter *m) {
+  if (m->pending || m->count == 0) return m->pending;
+  m->asks_token = !has_token(m);
+  m->sending = 0;
+  if (!m->asks_token) return m->pending = new_batch(m);
+  return m->pending = ps_exchange_new(m->client, PS_V2_BILLING_METER_EVENT_SESSION_CREATE, NULL, NULL, NULL);
+}
+
+/* Unix seconds of "2026-11-23T10:15:00.000Z"; `otherwise` for anything else. */
+static int64_t read_time(const char *s, int64_t otherwise) {
+  struct tm t = {0};
+  int n = sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec);
+  if (n != 6) return otherwise;
+  t.tm_year -= 1900;
+  t.tm_mon--;
+  return (int64_t)timegm(&t);
+}
+
+static void drop_token(ps_meter *m) {
+  free(m->token);
+  m->token = NULL;
+}
+
+static void take_token(ps_meter *m, const ps_result *r) {
+  drop_token(m);
+  m->token = strdup(ps_str(ps_data(r), "authentication_token"));
+  m->token_until = read_time(ps_str(ps_data(r), "expires_at"), 0) - EARLY;
+  /* A token that is no good for as long as that is used once: the server will say. */
+  int64_t now = m->clock.unix_time(m->clock.context);
+  if (m->token_until <= now) m->token_until = now + 1;
+}
+
+static bool refuse_token(ps_meter *m) {
+  ps_fault fault = {.kind = PS_ERROR_NONE};
+  if (!m->token) ps_fault_memory(&fault);
+  else ps_fault_set(&fault, PS_ERROR_PROTOCOL, "the answer is not a session: it has no authentication_token");
+  drop_token(m);
+  ps_result_free(m->result);
+  m->result = ps_result_from_fault(&fault);
+  return false;
+}
+
+bool ps_meter_feed(ps_meter *m) {
+  if (!m->pending) return false;
+  ps_result_free(m->result);
+  ps_result *r = m->result = ps_exchange_result(m->pending);
+  ps_exchange_free(m->pending);
+  m->pending = NULL;
+  bool good = ps_result_ok(r), expired = ps_error_kind(r) == PS_ERROR_TEMPORARY_SESSION_EXPIRED;
+  if (good && m->asks_token) take_token(m, r);
+  if (good && m->asks_token && (!m->token || !*m->token)) return refuse_token(m);
+  if (good && !m->asks_token) drop(m, m->sending);
+  if (expired) drop_token(m);
+  bool again = expired && !m->renewed;
+  m->renewed = again || (m->renewed && good && m->asks_token);
+  return good || again;
+}
+
+const ps_result *ps_meter_result(const ps_meter *m) {
+  static const ps_result nothing;
+  return m->result ? m->result : &nothing;
+}
+
+ps_value *ps_meter_skip(ps_meter *m) {
+  ps_value *events = ps_value_new();
+  ps_value_set_list(events);
+  for (size_t i = 0; i < m->sending; i++) ps_value_copy(ps_list_add(events), entry_at(m, i)->event);
+  if (*ps_value_error(events) || m->pending) return events;
+  drop(m, m->sending);
+  return events;
+}
+
+bool ps_meter_flush(ps_meter *m) {
+  for (ps_exchange *x; (x = ps_meter_exchange(m));) {
+    while (ps_exchange_run(x, -1) != PS_DONE) continue;
+    if (!ps_meter_feed(m)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,118 @@
+--- A stream of meter events, sent in batches of up to 100 with a session token that is fetched when it is needed.
+--
+--     local stream = stripe:meter_stream()
+--     stream:add{ event_name = "api_requests", payload = { stripe_customer_id = "cus_1", value = "25" } }
+--     pinstripe.check(stream:close())
+--
+-- What is queued stays so until the server has taken it: after an error the next flush sends it again, and the
+-- identifier that each event has lets it count once.
+
+local core = require "pinstripe.core"
+local iterator = require "pinstripe.iterator"
+
+local meter = {}
+
+local Stream = { __name = "pinstripe.meter_stream" }
+Stream.__index = Stream
+
+local function check_self(self, name)
+  local good = type(self) == "table" and getmetatable(self) == Stream
+  if not good then error(name .. " is a method of a stream: call it with a colon, as stream:" .. name .. "(...)", 3) end
+  return self.handle or error(name .. ": the stream is closed", 3)
+end
+
+local function check_number(options, key, least)
+  local value = options[key]
+  if value == nil or (type(value) == "number" and value >= least) then return value end
+  error("meter_stream: the option " .. key .. " must be a number, " .. least .. " or more", 4)
+end
+
+local function take_options(options)
+  options = options or {}
+  for key in pairs(options) do
+    if key ~= "max_age" and key ~= "max_pending" then
+      error("meter_stream: " .. tostring(key) .. " is not an option (max_age, max_pending)", 3)
+    end
+  end
+  return check_number(options, "max_age", 0), check_number(options, "max_pending", 1)
+end
+
+--- A stream. Options: max_age, the seconds after which an event is due though its batch is not full (1); max_pending,
+-- how many may be queued (10,000).
+function meter.meter_stream(self, options)
+  local state = type(self) == "table" and rawget(self, iterator.STATE)
+  if not state then error("meter_stream is a method: call it with a colon, as stripe:meter_stream()", 2) end
+  local max_age, max_pending = take_options(options)
+  local handle = core.meter(state.core, max_age, max_pending, state.transport == nil)
+  return setmetatable({ state = state, handle = handle }, Stream)
+end
+
+-- Whether another coroutine is sending: it sends what is queued meanwhile, too. One that died of an error, or raised
+-- and came back, is no hindrance.
+local function is_busy(self)
+  local other = self.flushing
+  return other and other ~= iterator.running() and other ~= "main" and coroutine.status(other) ~= "dead"
+end
+
+local function flush(self, handle)
+  if is_busy(self) then return true end
+  self.flushing = iterator.running()
+  local good, err = true, nil
+  while good and handle:fetch() do
+    iterator.run(self.state, handle)
+    good, err = handle:feed_back()
+  end
+  self.flushing = nil
+  return good, err
+end
+
+--- Queues an event: true. What is due is sent on the occasion; of that an error comes second, and what it concerns
+-- stays queued. Where the queue is full and cannot be sent, the event is not taken: nil, err.
+function Stream:add(event)
+  local handle = check_self(self, "add")
+  local added, why = handle:add(event)
+  if not added and why:find "^the queue is full" then
+    local good, err = flush(self, handle)
+    if not good then return nil, err end
+    added, why = handle:add(event)
+  end
+  if not added then error("add: " .. why, 2) end
+  local _, wait = handle:pending()
+  if wait ~= 0 then return true end
+  local _, err = flush(self, handle)
+  return true, err
+end
+
+--- Sends all that is queued, due or not: true; or nil, err.
+function Stream:flush()
+  return flush(self, check_self(self, "flush"))
+end
+
+--- How many events are queued, and the seconds until something is due.
+function Stream:pending()
+  return check_self(self, "pending"):pending()
+end
+
+--- After an error that will not pass: takes the batch that failed out of the queue, and returns its events.
+function Stream:skip()
+  return check_self(self, "skip"):skip()
+end
+
+--- Sends all that is queued, and ends the stream: true; or nil, err, and the stream is still there.
+function Stream:close()
+  if not self.handle then return true end
+  if is_busy(self) then error("close: another coroutine is sending", 2) end
+  local good, err = flush(self, check_self(self, "close"))
+  if not good then return nil, err end
+  self.handle:close()
+  self.handle = nil
+  return true
+end
+
+Stream.__close = Stream.close
+
+function Stream:__tostring()
+  return self.handle and "pinstripe.meter_stream" or "pinstripe.meter_stream (closed)"
+end
+
+return meter

@@ -1,0 +1,302 @@
+/* The Lua state with the behaviour: opened with what is embedded and nothing of the machine's, called with requests, times
+ * and outcomes. Each call into it runs in one protected C function, so that everything it takes, tables and memory, can fail
+ * in one way: an error, which the client reads in a 500.
+ *
+ * What the behaviour calls is in the table that `sandbox.new` receives as its second argument:
+ *
+ *   server.url                                        "http://127.0.0.1:40001"
+ *   server.deliver{id, url, body, headers, timeout}   posts; box:delivered(id, status or nil, error or nil) follows
+ *   server.finish(key, reply)                         answers the request held under `wait = key`; false: there is none
+ *   server.wake(seconds)                              calls box:tick() by then at the latest */
+#include "server.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "embedded.h"
+#include "host.h"
+#include "pinstripe.h"
+#include "pinstripe_lua.h"
+
+/* Their addresses are keys of the registry. */
+static const char box_key, sandbox_key;
+
+struct ps_sandbox *behaviour_sandbox(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sandbox_key);
+  struct ps_sandbox *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+/* ---- What the behaviour calls ---- */
+
+static int server_deliver(lua_State *L) {
+  struct ps_sandbox *s = behaviour_sandbox(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (!s->courier) s->courier = courier_new(s->wake);
+  if (!s->courier) return luaL_error(L, "not enough memory");
+  courier_send(L, 1, s->courier);
+  return 0;
+}
+
+static int server_finish(lua_State *L) {
+  request *r = front_awaited(behaviour_sandbox(L), luaL_checkstring(L, 1));
+  luaL_checktype(L, 2, LUA_TTABLE);
+  if (r) {
+    reply_dispose(&r->reply);
+    front_hold(r, clock_ms()); /* the end of the connection, should the reply be none */
+    reply_read(L, 2, r);
+    front_hold(r, r->reply.key ? INT64_MAX : clock_after(r->reply.delay));
+  }
+  lua_pushboolean(L, r != NULL);
+  return 1;
+}
+
+static int server_wake(lua_State *L) {
+  struct ps_sandbox *s = behaviour_sandbox(L);
+  int64_t at = clock_after(luaL_checknumber(L, 1));
+  if (at < s->tick_at) s->tick_at = at;
+  return 0;
+}
+
+static const luaL_Reg server_functions[] = {
+  {"deliver", server_deliver}, {"finish", server_finish}, {"wake", server_wake}, {NULL, NULL}};
+
+/* ---- Opening ---- */
+
+/* The searcher of embedded modules, the only one after package.preload. */
+static int search_embedded(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  char chunk[100];
+  for (const embedded_module *m = embedded_modules; m->name; m++) {
+    if (strcmp(m->name, name) != 0) continue;
+    snprintf(chunk, sizeof chunk, "=%s", name);
+    if (luaL_loadbufferx(L, (const char *)m->code, m->size, chunk, "b") != LUA_OK) return lua_error(L);
+    lua_pushstring(L, name);
+    return 2;
+  }
+  lua_pushfstring(L, "no module '%s' is embedded", name);
+  return 1;
+}
+
+/* `require` finds what is embedded: no file of the machine, whatever LUA_PATH says. */
+static void restrict_modules(lua_State *L) {
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "searchers");
+  lua_createtable(L, 2, 0);
+  lua_rawgeti(L, -2, 1);
+  lua_rawseti(L, -2, 1);
+  lua_pushcfunction(L, search_embedded);
+  lua_rawseti(L, -2, 2);
+  lua_setfield(L, -3, "searchers");
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  lua_setfield(L, -2, "loadlib");
+  lua_pop(L, 1);
+}
+
+/* Lua's own seed is the time and an address: two sandboxes of one second would often throw the same dice. */
+static void seed_dice(lua_State *L) {
+  lua_Integer words[2] = {0, 0};
+  if (getrandom(words, sizeof words, 0) != (ssize_t)sizeof words) return;
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, words[0]);
+  lua_pushinteger(L, words[1]);
+  lua_call(L, 2, 0);
+  lua_pop(L, 1);
+}
+
+/* Of `os`, what tells the time; neither files nor processes are the behaviour's business. */
+static void open_clock(lua_State *L) {
+  static const char *const kept[] = {"time", "date", "difftime", "clock"};
+  luaL_requiref(L, LUA_OSLIBNAME, luaopen_os, 0);
+  lua_createtable(L, 0, 4);
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+    lua_getfield(L, -2, kept[i]);
+    lua_setfield(L, -2, kept[i]);
+  }
+  lua_setglobal(L, LUA_OSLIBNAME);
+  lua_pop(L, 1);
+}
+
+static void open_libraries(lua_State *L) {
+  static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},          {LUA_LOADLIBNAME, luaopen_package},
+                                       {LUA_TABLIBNAME, luaopen_table},    {LUA_STRLIBNAME, luaopen_string},
+                                       {LUA_MATHLIBNAME, luaopen_math},    {LUA_UTF8LIBNAME, luaopen_utf8},
+                                       {LUA_COLIBNAME, luaopen_coroutine}, {NULL, NULL}};
+  for (const luaL_Reg *l = libraries; l->name; l++) {
+    luaL_requiref(L, l->name, l->func, 1);
+    lua_pop(L, 1);
+  }
+  open_clock(L);
+  seed_dice(L);
+  restrict_modules(L);
+  luaL_requiref(L, "pinstripe.core", luaopen_pinstripe_core, 0);
+  luaL_requiref(L, "sandbox.host", luaopen_sandbox_host, 0);
+  lua_pushcfunction(L, host_multipart);
+  lua_setfield(L, -2, "multipart");
+  lua_pop(L, 2);
+}
+
+static void push_options(lua_State *L, const ps_sandbox_options *options) {
+  lua_newtable(L);
+  if (options->seed < 0) return;
+  lua_pushinteger(L, options->seed);
+  lua_setfield(L, -2, "seed");
+}
+
+/* Stack: the sandbox, its options. */
+static int protected_open(lua_State *L) {
+  struct ps_sandbox *s = lua_touserdata(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &sandbox_key);
+  open_libraries(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "sandbox");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "new");
+  push_options(L, lua_touserdata(L, 2));
+  luaL_newlib(L, server_functions);
+  lua_pushstring(L, s->url);
+  lua_setfield(L, -2, "url");
+  lua_call(L, 2, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
+  return 0;
+}
+
+bool behaviour_open(struct ps_sandbox *s, const ps_sandbox_options *options) {
+  s->memory = pool_new();
+  lua_State *L = s->lua = s->memory ? lua_newstate(pool_allocate, s->memory) : NULL;
+  s->tick_at = clock_ms();
+  if (!L) {
+    snprintf(s->error, sizeof s->error, "not enough memory");
+    return false;
+  }
+  lua_gc(L, LUA_GCINC, 400, 400, 0);
+  lua_pushcfunction(L, protected_open);
+  lua_pushlightuserdata(L, s);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)options);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return true;
+  const char *message = lua_tostring(L, -1);
+  snprintf(s->error, sizeof s->error, "%s", message ? message : "the behaviour could not be loaded");
+  return false;
+}
+
+void behaviour_close(struct ps_sandbox *s) {
+  if (s->lua) lua_close(s->lua);
+  pool_free(s->memory);
+  s->lua = NULL;
+  s->memory = NULL;
+}
+
+/* ---- Calling ---- */
+
+/* Pushes the method and the box. */
+static void push_method(lua_State *L, const char *name) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &box_key);
+  lua_getfield(L, -1, name);
+  lua_insert(L, -2);
+}
+
+/* Names of headers, lowercase. */
+static void push_lower(lua_State *L, const char *name, size_t length) {
+  luaL_Buffer b;
+  char *to = luaL_buffinitsize(L, &b, length);
+  for (size_t i = 0; i < length; i++)
+    to[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
+  luaL_pushresultsize(&b, length);
+}
+
+static void push_headers(lua_State *L, const request *r) {
+  const front_header *headers = (const front_header *)(const void *)r->headers.data;
+  size_t count = r->headers.length / sizeof *headers;
+  lua_createtable(L, 0, (int)count);
+  for (size_t i = 0; i < count; i++) {
+    push_lower(L, headers[i].name, headers[i].name_length);
+    lua_pushlstring(L, headers[i].value, headers[i].value_length);
+    lua_rawset(L, -3);
+  }
+}
+
+static void push_request(lua_State *L, const request *r) {
+  size_t path = strcspn(r->uri.data, "?");
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, r->method);
+  lua_setfield(L, -2, "method");
+  lua_pushlstring(L, r->uri.data, path);
+  lua_setfield(L, -2, "path");
+  if (r->uri.data[path]) {
+    lua_pushlstring(L, r->uri.data + path + 1, r->uri.length - path - 1);
+    lua_setfield(L, -2, "query");
+  }
+  push_headers(L, r);
+  lua_setfield(L, -2, "headers");
+  if (r->body.length == 0) return;
+  lua_pushlstring(L, r->body.data, r->body.length);
+  lua_setfield(L, -2, "body");
+}
+
+static int protected_handle(lua_State *L) {
+  request *r = lua_touserdata(L, 1);
+  push_method(L, "handle");
+  push_request(L, r);
+  lua_call(L, 2, 1);
+  luaL_checktype(L, -1, LUA_TTABLE);
+  reply_read(L, -1, r);
+  return 0;
+}
+
+/* Calls a protected function with `argument`. False: an error, whose message is on the stack. */
+static bool call(lua_State *L, lua_CFunction function, void *argument) {
+  lua_settop(L, 0);
+  lua_pushcfunction(L, function);
+  lua_pushlightuserdata(L, argument);
+  return lua_pcall(L, 1, 0, 0) == LUA_OK;
+}
+
+/* Notes why a call failed, for the next reply: nobody else could be told. */
+static void note_failure(struct ps_sandbox *s, const char *when) {
+  const char *reason = lua_type(s->lua, -1) == LUA_TSTRING ? lua_tostring(s->lua, -1) : "an error that is not a string";
+  snprintf(s->failure, sizeof s->failure, "The sandbox failed %s: %s", when, reason);
+}
+
+void behaviour_handle(request *r) {
+  struct ps_sandbox *s = r->sandbox;
+  s->current = r;
+  if (!*s->failure && !call(s->lua, protected_handle, r)) note_failure(s, "while it answered this request");
+  s->current = NULL;
+  if (!*s->failure) return;
+  reply_dispose(&r->reply);
+  reply_refuse(&r->reply, 500, "api_error", s->failure);
+  s->failure[0] = '\0';
+}
+
+static int protected_tick(lua_State *L) {
+  struct ps_sandbox *s = lua_touserdata(L, 1);
+  s->tick_at = INT64_MAX;
+  push_method(L, "tick");
+  lua_call(L, 1, 1);
+  int64_t at = lua_isnil(L, -1) ? INT64_MAX : clock_after(luaL_checknumber(L, -1));
+  if (at < s->tick_at) s->tick_at = at;
+  return 0;
+}
+
+void behaviour_tick(struct ps_sandbox *s) {
+  if (!call(s->lua, protected_tick, s)) note_failure(s, "at what was due before this request");
+}
+
+static int protected_delivered(lua_State *L) {
+  push_method(L, "delivered");
+  delivery_push(L, lua_touserdata(L, 1));
+  lua_call(L, 4, 0);
+  return 0;
+}
+
+void behaviour_delivered(struct ps_sandbox *s, const delivery *d) {
+  if (!call(s->lua, protected_delivered, (void *)(uintptr_t)d)) note_failure(s, "after a webhook, before this request");
+}

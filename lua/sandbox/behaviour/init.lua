@@ -1,0 +1,302 @@
+--- The sandbox: from a request to its reply.
+---
+---   request ─▶ control, or fault? ─▶ key and account ─▶ operation ─▶ parameters ─▶ seen before? ─▶ flow ─▶ reply
+---                                                    nothing has happened until here │
+---
+--- A request is {method, path, query, headers (lower-case names), body}; a reply {status, headers, body}, and what the
+--- front is to do to it on the wire (see faults). State is plain data in `box.state`; all else can be made from it
+--- again.
+
+local accounts = require "sandbox.accounts"
+local actions = require "sandbox.actions"
+local call = require "sandbox.call"
+local clock = require "sandbox.clock"
+local control = require "sandbox.control"
+local core = require "pinstripe.core"
+local deliveries = require "sandbox.deliveries"
+local errors = require "sandbox.errors"
+local faults = require "sandbox.faults"
+local flows = require "sandbox.flows"
+local generic = require "sandbox.generic"
+local host = require "sandbox.host"
+local idempotency = require "sandbox.idempotency"
+local lists = require "sandbox.lists"
+local params = require "sandbox.params"
+local references = require "sandbox.references"
+local render = require "sandbox.render"
+local requestlog = require "sandbox.requestlog"
+local search = require "sandbox.search"
+local spec = require "sandbox.spec"
+local store = require "sandbox.store"
+local v2 = require "sandbox.v2"
+
+local Box = {}
+Box.__index = Box
+
+local sandbox = {}
+
+local REQUEST_ID = 14
+
+local function new_state(options)
+  host.dice(options.seed or math.random(0))
+  return {
+    accounts = {},
+    clock = clock.new(options.now or options.seed and clock.SEEDED),
+    deliveries = deliveries.new(),
+    faults = faults.new(),
+    idempotency = idempotency.new(),
+  }
+end
+
+--- A sandbox. `options`: seed (an integer: ids, dice and the clock, which then stands, become reproducible), now
+--- (seconds: the clock stands there).
+--- `server` is the front, which delivers webhooks and holds replies.
+function sandbox.new(options, server)
+  local box = setmetatable({ options = options or {}, server = server, log = requestlog.new() }, Box)
+  box:reset()
+  return box
+end
+
+--- Forgets everything.
+function Box:reset()
+  self.state = new_state(self.options)
+  self.stores = {}
+  deliveries.restart(self)
+end
+
+--- The state with the dice in it, to be kept; and back.
+function Box:save()
+  self.state.dice = host.dice()
+  return self.state
+end
+
+function Box:load(state)
+  for _, account in pairs(state.accounts) do store.complete(account) end
+  self.state, self.stores = state, {}
+  host.dice(state.dice)
+  deliveries.restart(self)
+end
+
+--- The store of an account, empty at first.
+function Box:store(account)
+  local of = self.stores[account]
+  if not of then
+    local state = self.state.accounts[account] or store.empty()
+    self.state.accounts[account] = state
+    of = store.new(state, function() return clock.now(self) end)
+    of.account = account
+    self.stores[account] = of
+  end
+  return of
+end
+
+--- Whether an id names an account that the caller's platform is, or has.
+function Box:has_account(from, id)
+  return id == from.platform.account or from.platform:get("account", id) ~= nil
+end
+
+--- Runs a job of the clock.
+function Box:run_job(job)
+  local context = call.new(self, job.account, job.platform or job.account)
+  return flows.jobs[job.job](context, job.args)
+end
+
+--- Runs what is due. Returns the seconds until it wants to be called again, or nil.
+function Box:tick() return clock.tick(self) end
+
+--- A delivery has ended: with a status, or with nil and why.
+function Box:delivered(id, status, why) return deliveries.done(self, id, status, why) end
+
+-- ---- Parameters ----
+
+-- Puts a part of a multipart body where its name says, as host.form does.
+local function put(node, name, value)
+  local first, rest = name:match "^([^%[]+)(.*)$"
+  local keys = { first or name }
+  for key in (rest or ""):gmatch "%[([^%]]*)%]" do keys[#keys + 1] = key end
+  for i, key in ipairs(keys) do
+    if node[key] == nil then
+      node[#node + 1] = key
+      node[key] = i < #keys and {} or value
+    end
+    node = node[key]
+    if type(node) ~= "table" then return end
+  end
+end
+
+local function from_parts(parts, node)
+  for _, part in ipairs(parts) do
+    local value = part.content
+    if part.filename then
+      value = { is_file = true, content = part.content, filename = part.filename, type = part.type }
+    end
+    put(node, part.name, value)
+  end
+  return node
+end
+
+local function unreadable(what)
+  return errors.invalid { message = "The request's body could not be read: " .. what }
+end
+
+local function read_form(text)
+  local node, wrong = host.form(text)
+  if not node then error(unreadable("near " .. wrong)) end
+  return node
+end
+
+local function read_json(request)
+  if (request.body or "") == "" then return {} end
+  local node, wrong = host.decode(request.body)
+  if type(node) ~= "table" or host.is_array(node) then error(unreadable(wrong or "it is no JSON object")) end
+  return node
+end
+
+-- What a request sent, as host.form shows it: the query, and the body by its type.
+local function raw_params(request, operation)
+  local query, body = request.query or "", request.body or ""
+  if request.method == "GET" or request.method == "DELETE" and body == "" then return read_form(query) end
+  if operation.version == 2 then return read_json(request) end
+  local kind = (request.headers["content-type"] or ""):lower()
+  if kind:find("multipart/form-data", 1, true) then
+    local parts, wrong = host.multipart(body, request.headers["content-type"])
+    if not parts then error(unreadable(wrong)) end
+    return from_parts(parts, read_form(query))
+  end
+  return read_form(query == "" and body or query .. "&" .. body)
+end
+
+-- ---- Operations ----
+
+local named = {
+  create = generic.create, retrieve = generic.retrieve, update = generic.update, delete = generic.delete,
+}
+
+-- What carries an operation out.
+local function handler_of(operation)
+  return flows.operations[operation.id]
+    or operation.version == 2 and v2.handler(operation)
+    or operation.kind == "list" and lists.run
+    or operation.kind == "search" and search.run
+    or named[operation.name]
+    or actions.run
+end
+
+local function unknown_url(request)
+  local hint = request.path:sub(-1) == "/" and " A path has no slash at its end." or ""
+  return errors.new(404, "invalid_request_error", {
+    message = ("Unrecognized request URL (%s: %s).%s"):format(request.method, request.path, hint),
+  })
+end
+
+-- The operation at a request's path, and the ids in it.
+local function route(request)
+  local found = table.pack(host.route(request.method, request.path))
+  local operation = found[1] and spec.operation(found[1])
+  if not operation then error(unknown_url(request)) end
+  local ids = {}
+  for i = 2, found.n do
+    ids[i - 1] = found[i]
+    ids[operation.ids[i - 1]] = found[i]
+  end
+  return operation, ids
+end
+
+-- The call that a request makes: who, what, with what. Raises what is wrong before anything has happened.
+local function open(box, request, request_id)
+  local headers = request.headers
+  local kind, platform = accounts.authenticate(request)
+  local operation, ids = route(request)
+  accounts.check_scope(kind, operation)
+  local header = headers["stripe-account"]
+  local this = call.new(box, accounts.acting(box, platform, header), platform, {
+    operation = operation, ids = ids, path = request.path, request_id = request_id, headers = headers,
+    version = headers["stripe-version"], key_kind = kind, account_header = header,
+    key = request.method ~= "GET" and headers["idempotency-key"] or nil,
+  })
+  this.params = params.read(operation, raw_params(request, operation), this.version)
+  this.tree = render.tree(this.params.expand)
+  render.check(operation, this.tree)
+  return this
+end
+
+local function body_of(this, result)
+  if result.binary then return result.binary, result.content_type end
+  local shown = this.operation.version == 2 and v2.render(this, result) or render.result(this, result)
+  return host.encode(shown, true) .. "\n"
+end
+
+local function run(this)
+  references.check(this)
+  this.executed = true
+  this.operation.handler = this.operation.handler or handler_of(this.operation)
+  local result, err = this.operation.handler(this)
+  if not result then error(err) end
+  local body, content_type = body_of(this, result)
+  return { status = result.status_code or 200, headers = { ["Content-Type"] = content_type }, body = body }
+end
+
+local function show(this)
+  return function(object) return this and render.object(this, object, {}) or object end
+end
+
+local function failure(err, this, path)
+  if not errors.is(err) then
+    err = errors.new(500, "api_error", { message = "The sandbox failed: " .. tostring(err) })
+  end
+  if path:find "^/v2/" then return v2.failure(err) end
+  return errors.reply(err, show(this))
+end
+
+local unkept = { [401] = true, [409] = true, [429] = true }
+
+-- Carries a call out, or gives the reply that its key stands for.
+local function carry_out(box, request, this)
+  local keyed = this.key and (request.method == "POST" or this.operation.version == 2)
+  local earlier = keyed and idempotency.check(box, request, this)
+  if earlier then return earlier end
+  local ok, reply = pcall(run, this)
+  if not ok then reply = failure(reply, this, request.path) end
+  reply.headers = reply.headers or {}
+  if keyed then
+    reply.headers["Idempotency-Key"], reply.headers["Original-Request"] = this.key, this.request_id
+    if this.executed and not unkept[reply.status] then idempotency.store(box, request, this, reply) end
+  end
+  return reply
+end
+
+local function answer(box, request, request_id)
+  local ok, this = pcall(open, box, request, request_id)
+  if not ok then return failure(this, nil, request.path) end
+  local done, reply = pcall(carry_out, box, request, this)
+  return done and reply or failure(reply, this, request.path), this
+end
+
+local function public(box, request)
+  for prefix, serve in pairs(flows.routes) do
+    if request.path:sub(1, #prefix) == prefix then return serve(box, request) end
+  end
+end
+
+--- Answers a request.
+function Box:handle(request)
+  if request.path:sub(1, 10) == "/_sandbox/" then return control.handle(self, request) end
+  local request_id = "req_" .. host.id(REQUEST_ID)
+  local reply, fault = faults.before(self, request)
+  local this
+  if not reply then
+    reply = public(self, request)
+    if not reply then reply, this = answer(self, request, request_id) end
+    if fault then reply = faults.after(self, reply, fault, this) end
+    if reply.delay and this and this.key then idempotency.hold(self, this, reply.delay) end
+  end
+  local headers = reply.headers or {}
+  reply.headers = headers
+  headers["Content-Type"] = headers["Content-Type"] or "application/json"
+  headers["Request-Id"] = headers["Request-Id"] or request_id
+  headers["Stripe-Version"] = headers["Stripe-Version"] or request.headers["stripe-version"] or core.api_version()
+  requestlog.add(self, request, reply, this)
+  return reply
+end
+
+return sandbox

@@ -1,0 +1,292 @@
+--- What one account holds. All of it is plain data in `state`, so that a snapshot is its JSON; what makes it fast
+--- stands beside it and is made again when needed.
+---
+---     state.kinds[kind] = { rows = {object or false, ...}, objects = {id = object}, deleted = {id = true} }
+---
+--- A row's number is the order of creation, by which lists are sorted; a deleted object leaves `false`. An index,
+---     index[kind][field][value] = {row numbers, ascending}
+--- is made at the first question about that field and kept by every change after it. The pseudo-field `parent` is the
+--- id of the object under whose path an object was made.
+
+local host = require "sandbox.host"
+local spec = require "sandbox.spec"
+
+local Store = {}
+Store.__index = Store
+
+local store = {
+  absent = setmetatable({}, { __name = "absent" }), -- in changes: take the field away
+}
+Store.absent = store.absent
+
+local LONG_IDS = 24
+local short = { cus_ = true, prod_ = true, sub_ = true, si_ = true }
+local SHORT_IDS = 14
+
+--- The state of an account that holds nothing.
+function store.empty()
+  return { kinds = {}, private = {}, parents = {}, singletons = {} }
+end
+
+--- Fills in what a snapshot leaves out of an account's state: its objects by id.
+function store.complete(state)
+  for _, of in pairs(state.kinds) do
+    of.objects = {}
+    for _, object in ipairs(of.rows) do
+      if object then of.objects[object.id] = object end
+    end
+  end
+  return state
+end
+
+--- The store over an account's state. `clock` gives the time in seconds.
+function store.new(state, clock)
+  return setmetatable({ state = state, clock = clock, numbers = {}, indexes = {}, sorted = {} }, Store)
+end
+
+local function kind_of(self, kind)
+  local of = self.state.kinds[kind]
+  if not of then
+    of = { rows = {}, objects = {}, deleted = {} }
+    self.state.kinds[kind] = of
+  end
+  return of
+end
+
+-- The row number of each id, counted anew after a snapshot.
+local function numbers_of(self, kind)
+  local numbers = self.numbers[kind]
+  if not numbers then
+    numbers = {}
+    self.numbers[kind] = numbers
+    for number, object in ipairs(kind_of(self, kind).rows) do
+      if object then numbers[object.id] = number end
+    end
+  end
+  return numbers
+end
+
+-- Where `number` stands in an ascending list, or would.
+local function position(list, number)
+  local low, high = 1, #list + 1
+  while low < high do
+    local middle = (low + high) // 2
+    if list[middle] < number then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+local function index_add(index, value, number)
+  local list = index[value]
+  if not list then
+    index[value] = { number }
+  elseif number > list[#list] then
+    list[#list + 1] = number
+  else
+    local at = position(list, number)
+    if list[at] ~= number then table.insert(list, at, number) end
+  end
+end
+
+local function index_remove(index, value, number)
+  local list = index[value]
+  local at = list and position(list, number)
+  if at and list[at] == number then table.remove(list, at) end
+  if list and #list == 0 then index[value] = nil end
+end
+
+local function field_of(self, object, field)
+  if field == "parent" then return self.state.parents[object.id] end
+  local value = object[field]
+  if type(value) ~= "table" then return value end
+end
+
+local function index_of(self, kind, field)
+  local of_kind = self.indexes[kind] or {}
+  self.indexes[kind] = of_kind
+  local index = of_kind[field]
+  if not index then
+    index = {}
+    of_kind[field] = index
+    for number, object in ipairs(kind_of(self, kind).rows) do
+      local value
+      if object then value = field_of(self, object, field) end
+      if value ~= nil then index_add(index, value, number) end
+    end
+  end
+  return index
+end
+
+local function each_index(self, object, change)
+  for field, index in pairs(self.indexes[object.object] or {}) do
+    local value = field_of(self, object, field)
+    if value ~= nil then change(index, value, self.numbers[object.object][object.id]) end
+  end
+end
+
+--- A new id that begins with `prefix`.
+function Store:new_id(prefix)
+  return prefix .. host.id(short[prefix] and SHORT_IDS or LONG_IDS)
+end
+
+--- The prefix of the ids of a kind: the table's, or the initials of its name.
+local function prefix_of(kind)
+  local object = spec.object(kind)
+  if object and object.id_prefix then return object.id_prefix end
+  return kind:gsub("^.*%.", ""):gsub("(%a)%a*_?", "%1") .. "_"
+end
+
+--- Keeps a new object; gives it an id and a time of creation if it has none. `parent`: the id under which it was made.
+function Store:insert(object, parent)
+  local kind = object.object
+  local of, numbers = kind_of(self, kind), numbers_of(self, kind)
+  if object.id == "" or object.id == nil then object.id = self:new_id(prefix_of(kind)) end
+  if object.created == 0 then object.created = self.clock() end
+  local number = #of.rows + 1
+  local last = of.rows[number - 1]
+  if last and object.created and last.created and object.created < last.created then self.sorted[kind] = false end
+  of.rows[number] = object
+  of.objects[object.id] = object
+  of.deleted[object.id] = nil
+  numbers[object.id] = number
+  if parent then self.state.parents[object.id] = parent end
+  if self.indexes[kind] then each_index(self, object, index_add) end
+  return object
+end
+
+--- The object of a kind with this id, or nil.
+function Store:get(kind, id)
+  local of = self.state.kinds[kind]
+  return of and of.objects[id]
+end
+
+--- Whether there was such an object, which has been deleted.
+function Store:is_deleted(kind, id)
+  local of = self.state.kinds[kind]
+  return of ~= nil and of.deleted[id] == true
+end
+
+function Store:parent(object) return self.state.parents[object.id] end
+
+local function equal(a, b)
+  if a == b then return true end
+  if type(a) ~= "table" or type(b) ~= "table" then return false end
+  for key, value in pairs(a) do
+    if not equal(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+store.equal = equal
+
+--- Sets fields (`store.absent` takes one away). Returns what those that changed had before, null for nothing; nil if
+--- none did.
+function Store:update(object, changes)
+  local previous
+  for field, value in pairs(changes) do
+    if value == store.absent then value = nil end
+    if not equal(object[field], value) then
+      previous = previous or {}
+      previous[field] = object[field] == nil and host.null or object[field]
+    end
+  end
+  if not previous then return nil end
+  local indexed = self.indexes[object.object] and self:get(object.object, object.id) == object
+  if indexed then each_index(self, object, index_remove) end
+  for field in pairs(previous) do
+    local value = changes[field]
+    if value == store.absent then value = nil end
+    object[field] = value
+  end
+  if indexed then each_index(self, object, index_add) end
+  return previous
+end
+
+--- Takes an object away; that it was there is remembered.
+function Store:delete(object)
+  local kind = object.object
+  local of, numbers = kind_of(self, kind), numbers_of(self, kind)
+  if self.indexes[kind] then each_index(self, object, index_remove) end
+  of.rows[numbers[object.id]] = false
+  of.objects[object.id] = nil
+  of.deleted[object.id] = true
+  numbers[object.id] = nil
+  self.state.private[object.id] = nil
+  self.state.parents[object.id] = nil
+end
+
+--- What is remembered beside an object: a table of plain data.
+function Store:private(object)
+  local private = self.state.private[object.id]
+  if not private then
+    private = {}
+    self.state.private[object.id] = private
+  end
+  return private
+end
+
+--- How many objects of a kind there are.
+function Store:count(kind)
+  local count = 0
+  for _ in pairs(kind_of(self, kind).objects) do count = count + 1 end
+  return count
+end
+
+--- The number of an object's row: its place in the order of creation.
+function Store:number(object) return numbers_of(self, object.object)[object.id] end
+
+--- The row numbers of the objects whose field has a value, ascending; do not change it.
+function Store:indexed(kind, field, value)
+  return index_of(self, kind, field)[value] or {}
+end
+
+function Store:row(kind, number) return kind_of(self, kind).rows[number] end
+
+function Store:rows(kind) return #kind_of(self, kind).rows end
+
+--- Whether rows of a kind are sorted by `created`, as they are unless the clock was set back.
+function Store:is_sorted(kind)
+  local sorted = self.sorted[kind]
+  if sorted == nil then
+    sorted = true
+    local last = 0
+    for _, object in ipairs(kind_of(self, kind).rows) do
+      local created = object and object.created or last
+      if type(created) ~= "number" or created < last then
+        sorted = false
+        break
+      end
+      last = created
+    end
+    self.sorted[kind] = sorted
+  end
+  return sorted
+end
+
+local function matches(self, object, filters)
+  for field, value in pairs(filters) do
+    if field_of(self, object, field) ~= value then return false end
+  end
+  return true
+end
+
+--- for object in store:newest("charge", {customer = id}): the newest first; the fields of `filters` equal its values.
+function Store:newest(kind, filters)
+  filters = filters or {}
+  local field, value = next(filters)
+  local numbers = field and self:indexed(kind, field, value)
+  local rows = kind_of(self, kind).rows
+  local i = (numbers and #numbers or #rows) + 1
+  return function()
+    while i > 1 do
+      i = i - 1
+      local object = rows[numbers and numbers[i] or i]
+      if object and matches(self, object, filters) then return object end
+    end
+  end
+end
+
+return store

@@ -1,0 +1,577 @@
+/* sandbox.host, what the sandbox's Lua needs from C: JSON and form text to tables and back, copies, routes, dice, time.
+ *
+ * Form text becomes nested tables that keep the order in which names were sent, for errors speak of the first one:
+ *
+ *   a=1&b[x]=2&b[y]=3    { "a", "b", a = "1", b = { "x", "y", x = "2", y = "3" } }
+ *
+ * Keys stand at 1..n, values under their keys; `a[]=`, `a[0]=` and a repeated `a=` all make a table keyed "0", "1", ...
+ * Whether such a table is a list only the operation's types can tell.
+ *
+ * JSON is printed as the API prints it: `id` and `object` first, then by name, two spaces deep. A `scratch` userdata, an
+ * upvalue of all functions, owns what they build, so that a Lua error leaks nothing. */
+#include "host.h"
+
+#include "json.h"
+#include "module.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64 };
+
+#define HOST_TYPE "sandbox.host"
+
+typedef struct key {
+  const char *text;
+  size_t length;
+} key;
+
+typedef struct host {
+  ps_buf out; /* text being made */
+  key *keys;  /* of the maps being printed, one behind the other */
+  size_t count, capacity;
+  uint64_t dice;
+} host;
+
+static host *to_host(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static int host_gc(lua_State *L) {
+  host *h = luaL_checkudata(L, 1, HOST_TYPE);
+  ps_buf_dispose(&h->out);
+  free(h->keys);
+  h->keys = NULL;
+  return 0;
+}
+
+static int push_out(lua_State *L, host *h) {
+  if (h->out.failed) {
+    ps_buf_dispose(&h->out);
+    return luaL_error(L, "not enough memory");
+  }
+  lua_pushlstring(L, ps_buf_text(&h->out), h->out.length);
+  return 1;
+}
+
+/* ---- Tables to JSON ---- */
+
+static void push_key(lua_State *L, host *h, const char *text, size_t length) {
+  if (h->count == h->capacity) {
+    size_t capacity = h->capacity ? 2 * h->capacity : 256;
+    key *keys = realloc(h->keys, capacity * sizeof *keys);
+    if (!keys) luaL_error(L, "not enough memory");
+    h->keys = keys;
+    h->capacity = capacity;
+  }
+  h->keys[h->count++] = (key){text, length};
+}
+
+static int rank(const key *k) {
+  if (k->length == 2 && memcmp(k->text, "id", 2) == 0) return 0;
+  return k->length == 6 && memcmp(k->text, "object", 6) == 0 ? 1 : 2;
+}
+
+static int compare_keys(const void *a, const void *b) {
+  const key *x = a, *y = b;
+  int difference = rank(x) - rank(y);
+  return difference ? difference : strcmp(x->text, y->text);
+}
+
+static void new_line(host *h, int indent) {
+  static const char spaces[] = "\n                                                                ";
+  if (indent < 0) return;
+  size_t length = 1 + 2 * (size_t)indent;
+  ps_buf_add(&h->out, spaces, length < sizeof spaces ? length : sizeof spaces - 1);
+}
+
+static void print(lua_State *L, host *h, int indent);
+
+static int deeper(int indent) {
+  return indent < 0 ? indent : indent + 1;
+}
+
+static void print_list(lua_State *L, host *h, int indent) {
+  int list = lua_gettop(L);
+  lua_Integer count = (lua_Integer)raw_length(L, list);
+  ps_buf_char(&h->out, '[');
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (i > 1) ps_buf_char(&h->out, ',');
+    new_line(h, deeper(indent));
+    lua_rawgeti(L, list, i);
+    print(L, h, deeper(indent));
+  }
+  if (count > 0) new_line(h, indent);
+  ps_buf_char(&h->out, ']');
+  lua_pop(L, 1);
+}
+
+/* The keys of the map on the top of the stack, sorted, from `first` on. */
+static void sort_keys(lua_State *L, host *h, size_t first) {
+  int map = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, map); lua_pop(L, 1)) {
+    size_t length;
+    if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a JSON object's keys are strings");
+    const char *text = lua_tolstring(L, -2, &length);
+    push_key(L, h, text, length);
+  }
+  if (h->count > first) qsort(h->keys + first, h->count - first, sizeof *h->keys, compare_keys);
+}
+
+static void print_map(lua_State *L, host *h, int indent) {
+  int map = lua_gettop(L);
+  size_t first = h->count;
+  sort_keys(L, h, first);
+  size_t end = h->count;
+  ps_buf_char(&h->out, '{');
+  for (size_t i = first; i < end; i++) {
+    key k = h->keys[i];
+    if (i > first) ps_buf_char(&h->out, ',');
+    new_line(h, deeper(indent));
+    ps_json_write_string(&h->out, k.text, k.length);
+    ps_buf_add(&h->out, indent < 0 ? ":" : ": ", indent < 0 ? 1 : 2);
+    lua_pushlstring(L, k.text, k.length);
+    lua_rawget(L, map);
+    print(L, h, deeper(indent));
+  }
+  if (end > first) new_line(h, indent);
+  ps_buf_char(&h->out, '}');
+  h->count = first;
+  lua_pop(L, 1);
+}
+
+static bool is_list(lua_State *L, int index) {
+  if (raw_length(L, index) > 0) return true;
+  if (!lua_getmetatable(L, index)) return false;
+  luaL_getmetatable(L, ARRAY_TYPE);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+static void print_number(lua_State *L, host *h) {
+  if (lua_isinteger(L, -1)) ps_buf_int(&h->out, (int64_t)lua_tointeger(L, -1));
+  else ps_number_format(&h->out, lua_tonumber(L, -1));
+}
+
+static void print_string(lua_State *L, host *h) {
+  size_t length;
+  const char *text = lua_tolstring(L, -1, &length);
+  ps_json_write_string(&h->out, text, length);
+}
+
+/* Prints the value on the top of the stack and pops it. A negative indent: on one line. */
+static void print(lua_State *L, host *h, int indent) {
+  luaL_checkstack(L, 8, "too deep for JSON");
+  int type = lua_type(L, -1);
+  if (type == LUA_TTABLE) {
+    if (lua_gettop(L) > 4 * MOST_DEPTH) luaL_error(L, "too deep for JSON");
+    if (is_list(L, -1)) print_list(L, h, indent);
+    else print_map(L, h, indent);
+    return;
+  }
+  if (type == LUA_TSTRING) print_string(L, h);
+  else if (type == LUA_TNUMBER) print_number(L, h);
+  else if (type == LUA_TBOOLEAN) ps_buf_str(&h->out, lua_toboolean(L, -1) ? "true" : "false");
+  else if (type == LUA_TLIGHTUSERDATA) ps_buf_str(&h->out, "null");
+  else luaL_error(L, "a %s is no JSON", lua_typename(L, type));
+  lua_pop(L, 1);
+}
+
+/* host.encode(value, pretty) → text */
+static int host_encode(lua_State *L) {
+  host *h = to_host(L);
+  bool pretty = lua_toboolean(L, 2);
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  h->out.length = h->count = 0;
+  print(L, h, pretty ? 0 : -1);
+  return push_out(L, h);
+}
+
+/* ---- JSON to tables ---- */
+
+typedef struct parsed {
+  ps_arena *arena;
+  char *text;
+} parsed;
+
+#define PARSED_TYPE "sandbox.parsed"
+
+static int parsed_gc(lua_State *L) {
+  parsed *p = luaL_checkudata(L, 1, PARSED_TYPE);
+  ps_arena_free(p->arena);
+  free(p->text);
+  *p = (parsed){NULL, NULL};
+  return 0;
+}
+
+static parsed *push_parsed(lua_State *L, const char *text, size_t length) {
+  parsed *p = lua_newuserdatauv(L, sizeof *p, 0);
+  *p = (parsed){NULL, NULL};
+  luaL_setmetatable(L, PARSED_TYPE);
+  p->arena = ps_arena_new(2 * length);
+  p->text = malloc(length + 1);
+  if (!p->arena || !p->text) luaL_error(L, "not enough memory");
+  memcpy(p->text, text, length);
+  p->text[length] = 0;
+  return p;
+}
+
+/* host.decode(text) → value; or nil and what is wrong */
+static int host_decode(lua_State *L) {
+  size_t length;
+  ps_fault fault = {0};
+  const char *text = luaL_checklstring(L, 1, &length);
+  parsed *p = push_parsed(L, text, length);
+  const ps_value *v = ps_json_parse(p->arena, p->text, length, &fault);
+  if (v) {
+    push_value(L, v, NULL, NULL);
+  } else {
+    lua_pushnil(L);
+    lua_pushstring(L, fault.message);
+  }
+  lua_pushcfunction(L, parsed_gc);
+  lua_pushvalue(L, 2);
+  lua_call(L, 1, 0);
+  return v ? 1 : 2;
+}
+
+/* ---- Copies ---- */
+
+/* An empty table with room for what the one at `from` holds. */
+static void push_room(lua_State *L, int from) {
+  int all = 0, items = (int)raw_length(L, from);
+  for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) all++;
+  lua_createtable(L, items, all > items ? all - items : 0);
+}
+
+static void copy(lua_State *L, int depth) {
+  if (lua_type(L, -1) != LUA_TTABLE) return;
+  luaL_checkstack(L, 6, "too deep to copy");
+  int from = lua_gettop(L), to = from + 1;
+  push_room(L, from);
+  for (lua_pushnil(L); lua_next(L, from);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    if (depth > 0) copy(L, depth - 1);
+    lua_rawset(L, to);
+  }
+  if (lua_getmetatable(L, from)) lua_setmetatable(L, to);
+  lua_remove(L, from);
+}
+
+/* host.copy(value) → the same, with tables of its own */
+static int host_copy(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  copy(L, MOST_DEPTH);
+  return 1;
+}
+
+/* host.fields(t) → a table of its own with the same fields */
+static int host_fields(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  copy(L, 0);
+  return 1;
+}
+
+/* ---- Form text to tables ---- */
+
+/* A cursor over form text. */
+typedef struct form {
+  const char *at, *end;
+} form;
+
+static int hex(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Pushes what was escaped from `s` to `end`. */
+static void push_unescaped(lua_State *L, host *h, const char *s, const char *end) {
+  h->out.length = 0;
+  for (; s < end; s++) {
+    char c = *s;
+    if (c == '+') c = ' ';
+    if (c == '%' && end - s > 2 && hex(s[1]) >= 0 && hex(s[2]) >= 0) {
+      c = (char)(16 * hex(s[1]) + hex(s[2]));
+      s += 2;
+    }
+    ps_buf_char(&h->out, c);
+  }
+  push_out(L, h);
+}
+
+/* Appends the key on the top of the stack to those of `table`, which keep their order. */
+static void note_key(lua_State *L, int table) {
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, table, (lua_Integer)raw_length(L, table) + 1);
+}
+
+/* Pushes the key that the next item of `table` gets. */
+static void push_next_item(lua_State *L, int table) {
+  lua_pushfstring(L, "%d", (int)raw_length(L, table));
+}
+
+/* Replaces `table` by the table under the key on the top of the stack, made as needed; false: there is a plain value. */
+static bool enter(lua_State *L, int table) {
+  lua_pushvalue(L, -1);
+  lua_rawget(L, table);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    note_key(L, table);
+    lua_newtable(L);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, table);
+  }
+  bool entered = lua_istable(L, -1);
+  lua_replace(L, table);
+  lua_pop(L, 1);
+  return entered;
+}
+
+/* Sets the key at -2 of `table` to the value at -1, and pops both. A second value makes a list of it and the first. */
+static void set_value(lua_State *L, int table) {
+  lua_pushvalue(L, -2);
+  lua_rawget(L, table);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -2);
+    note_key(L, table);
+    lua_pop(L, 1);
+    lua_rawset(L, table);
+    return;
+  }
+  int old = lua_gettop(L), value = old - 1;
+  if (!lua_istable(L, old)) {
+    lua_newtable(L);
+    lua_pushliteral(L, "0");
+    lua_pushvalue(L, old);
+    set_value(L, old + 1);
+    lua_replace(L, old);
+  }
+  push_next_item(L, old);
+  lua_pushvalue(L, value);
+  set_value(L, old);
+  lua_remove(L, value);
+  lua_rawset(L, table);
+}
+
+/* Pushes the key within "[...]" that begins at `*s` and steps over it; false: there is none. "[]" is the next item. */
+static bool push_bracketed(lua_State *L, host *h, const char **s, const char *end, int table) {
+  if (*s >= end || **s != '[') return false;
+  const char *close = memchr(*s, ']', (size_t)(end - *s));
+  if (!close) return false;
+  if (close == *s + 1) push_next_item(L, table);
+  else push_unescaped(L, h, *s + 1, close);
+  *s = close + 1;
+  return true;
+}
+
+/* Walks from `root` to where the name from `s` to `end` belongs: leaves the table and the last key on the stack. */
+static bool push_place(lua_State *L, host *h, int root, const char *s, const char *end) {
+  lua_pushvalue(L, root);
+  int table = lua_gettop(L);
+  const char *bracket = memchr(s, '[', (size_t)(end - s));
+  if (bracket == s) bracket = NULL;
+  push_unescaped(L, h, s, bracket ? bracket : end);
+  if (!bracket) return true;
+  for (int depth = 0;; depth++) {
+    const char *next = bracket;
+    if (next >= end) return true;
+    if (depth > MOST_FORM_DEPTH || !enter(L, table)) return false;
+    if (!push_bracketed(L, h, &bracket, end, table)) return false;
+  }
+}
+
+/* Many clients escape the brackets of structure as well; then nothing tells them from those inside a key. */
+static bool push_pair_place(lua_State *L, host *h, int root, const char *s, const char *end) {
+  if (memchr(s, '[', (size_t)(end - s))) return push_place(L, h, root, s, end);
+  size_t length;
+  push_unescaped(L, h, s, end);
+  const char *name = lua_tolstring(L, -1, &length);
+  bool structured = memchr(name, '[', length) != NULL;
+  if (structured) return push_place(L, h, root, name, name + length);
+  lua_pushvalue(L, root);
+  lua_insert(L, -2);
+  return true;
+}
+
+static bool read_pair(lua_State *L, host *h, int root, const char *s, const char *end) {
+  const char *equals = memchr(s, '=', (size_t)(end - s));
+  if (!push_pair_place(L, h, root, s, equals ? equals : end)) return false;
+  size_t length;
+  push_unescaped(L, h, equals ? equals + 1 : end, end);
+  const char *value = lua_tolstring(L, -1, &length);
+  bool valid = ps_utf8_valid(value, length);
+  set_value(L, lua_gettop(L) - 2);
+  return valid;
+}
+
+/* host.form(text) → table; or nil and the name at fault */
+static int host_form(lua_State *L) {
+  size_t length;
+  host *h = to_host(L);
+  const char *s = luaL_checklstring(L, 1, &length), *end = s + length;
+  lua_settop(L, 1);
+  lua_newtable(L);
+  while (s < end) {
+    const char *stop = memchr(s, '&', (size_t)(end - s));
+    if (!stop) stop = end;
+    if (stop > s && !read_pair(L, h, 2, s, stop)) {
+      lua_pushnil(L);
+      push_unescaped(L, h, s, stop);
+      return 2;
+    }
+    lua_settop(L, 2);
+    s = stop + 1;
+  }
+  return 1;
+}
+
+/* ---- Routes ---- */
+
+/* Pushes the segments of `path` that are ids in `pattern`, unescaped. */
+static int push_ids(lua_State *L, host *h, const char *pattern, const char *path) {
+  int count = 0;
+  while (*pattern && *path) {
+    size_t length = strcspn(path + 1, "/") + 1;
+    if (pattern[1] == '{') {
+      push_unescaped(L, h, path + 1, path + length);
+      count++;
+    }
+    pattern += strcspn(pattern + 1, "/") + 1;
+    path += length;
+  }
+  return count;
+}
+
+/* host.route(method, path) → operation's id, the ids in the path; or nothing */
+static int host_route(lua_State *L) {
+  const char *path = luaL_checkstring(L, 2);
+  const ps_api_operation *op = *path == '/' ? ps_operation_route(luaL_checkstring(L, 1), path) : NULL;
+  if (!op) return 0;
+  luaL_checkstack(L, 12, "too many ids");
+  lua_pushstring(L, ps_operation_id(op));
+  return 1 + push_ids(L, to_host(L), ps_operation_path(op), path);
+}
+
+/* The object that a type is, or is first of all. */
+static const char *object_of(const ps_api_type *t) {
+  while (t && ps_type_kind(t) == PS_TYPE_UNION) t = ps_type_variant(t, 0);
+  return t && ps_type_kind(t) == PS_TYPE_REF ? ps_type_name(t) : NULL;
+}
+
+/* host.retrievals() → {object = path at which its ids are retrieved}; of several, the first that is not for tests */
+static int host_retrievals(lua_State *L) {
+  lua_newtable(L);
+  for (const ps_api_operation *op = ps_operation_next(NULL); op; op = ps_operation_next(op)) {
+    const char *object = object_of(ps_operation_returns(op)), *path = ps_operation_path(op);
+    size_t length = strlen(path);
+    if (!object || strcmp(ps_operation_method(op), "GET") != 0 || path[length - 1] != '}') continue;
+    if (lua_getfield(L, -1, object) == LUA_TNIL) {
+      lua_pushstring(L, path);
+      lua_setfield(L, -3, object);
+    }
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* ---- Dice and time ---- */
+
+/* splitmix64: one word of state, so that a snapshot can keep it. */
+static uint64_t roll(host *h) {
+  uint64_t z = (h->dice += UINT64_C(0x9e3779b97f4a7c15));
+  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return z ^ (z >> 31);
+}
+
+/* host.id(n) → n letters and digits */
+static int host_id(lua_State *L) {
+  static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  host *h = to_host(L);
+  char id[ID_LENGTH];
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n > 0 && n <= ID_LENGTH, 1, "from 1 to 64");
+  for (lua_Integer i = 0; i < n; i++) id[i] = digits[(roll(h) >> 32) % 62];
+  lua_pushlstring(L, id, (size_t)n);
+  return 1;
+}
+
+/* host.random() → a number from 0 on, below 1 */
+static int host_random(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)(roll(to_host(L)) >> 11) / 9007199254740992.0);
+  return 1;
+}
+
+/* host.dice(state or nil) → the state of the dice, which is then set to the one given */
+static int host_dice(lua_State *L) {
+  host *h = to_host(L);
+  lua_pushinteger(L, (lua_Integer)h->dice);
+  if (!lua_isnoneornil(L, 1)) h->dice = (uint64_t)luaL_checkinteger(L, 1);
+  return 1;
+}
+
+/* host.time() → seconds since 1970 */
+static int host_time(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+  return 1;
+}
+
+/* ---- The module ---- */
+
+/* host.array(t) → t, marked as a list */
+static int host_array(lua_State *L) {
+  if (lua_isnoneornil(L, 1)) {
+    lua_settop(L, 0);
+    lua_newtable(L);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  luaL_setmetatable(L, ARRAY_TYPE);
+  return 1;
+}
+
+/* host.is_array(value) → whether JSON shows it as a list */
+static int host_is_array(lua_State *L) {
+  lua_pushboolean(L, lua_istable(L, 1) && is_list(L, 1));
+  return 1;
+}
+
+static void new_type(lua_State *L, const char *name, lua_CFunction gc) {
+  luaL_newmetatable(L, name);
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}
+
+static const luaL_Reg host_functions[] = {
+  {"array", host_array},   {"is_array", host_is_array},
+  {"encode", host_encode}, {"decode", host_decode},
+  {"copy", host_copy},     {"fields", host_fields},
+  {"form", host_form},     {"route", host_route},
+  {"id", host_id},         {"retrievals", host_retrievals},
+  {"random", host_random}, {"dice", host_dice},
+  {"time", host_time},     {NULL, NULL},
+};
+
+int luaopen_sandbox_host(lua_State *L) {
+  new_type(L, HOST_TYPE, host_gc);
+  new_type(L, PARSED_TYPE, parsed_gc);
+  luaL_newlibtable(L, host_functions);
+  host *h = lua_newuserdatauv(L, sizeof *h, 0);
+  *h = (host){PS_BUF_INIT, NULL, 0, 0, 0};
+  luaL_setmetatable(L, HOST_TYPE);
+  luaL_setfuncs(L, host_functions, 1);
+  lua_pushlightuserdata(L, NULL);
+  lua_setfield(L, -2, "null");
+  return 1;
+}

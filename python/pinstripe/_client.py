@@ -1,0 +1,500 @@
+"""Clients, and services as their attributes.
+
+Nothing here knows an operation by name. A service's attribute that is not there yet is looked up in the core's table: it is
+a service, or an operation, which becomes a method of the service's class. Every call takes one path:
+
+    method ──▶ Requestor.call ──▶ _core.plain_call ──▶ _drive.run ──▶ finish ──▶ an object, or an exception
+
+A Requestor is who makes calls: a configuration with a few options laid over it. Objects remember theirs."""
+
+import os
+
+from . import _core, _drive
+from ._error import AuthenticationError, raise_error
+from . import _object  # noqa: F401: sets up the classes
+
+# What a requestor keeps for the calls that come after.
+PERSISTENT = ("api_key", "stripe_account", "stripe_context", "stripe_version")
+# Options where they stand among the params; no other name is taken from these.
+MIXED = (*PERSISTENT, "idempotency_key", "max_network_retries", "content_type", "headers", "timeout", "deadline", "max_retries")
+NAMES = {"max_network_retries": "max_retries"}
+LISTS = ("list", "search", "v2_list")
+
+
+def read_options(options):
+    """Options under the core's names; None and '' fall back to the client's."""
+    found = {}
+    for name, value in options.items():
+        if value is None or value == "" or (name == "content_type" and "body" not in options):
+            continue
+        found[NAMES.get(name, name)] = str(value) if name == "stripe_context" else value
+    return found
+
+
+class Config:
+    """What a client was made from: the core's client, and what Python adds to it."""
+
+    def __init__(self, api_key, options, hooks=None, transport=None):
+        misuse = _core.plain_client_misuse(options)
+        if misuse:
+            raise ValueError(misuse)
+        self.hooks = hooks
+        self.transport = transport
+        self.options = options
+        self.handle = _core.plain_client(api_key, options, _drive.LANGUAGE, transport is not None)
+        self.error = _core.client_error(self.handle)
+
+    def current(self):
+        return self
+
+    def in_context(self, context):
+        """The same configuration in another context, and in no account."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.handle = _core.client_scoped(self.handle, context)
+        other.options = {**self.options, "stripe_context": context or None, "stripe_account": None}
+        return other
+
+
+class Requestor:
+    __slots__ = ("_config", "_options")
+
+    def __init__(self, config, options=None):
+        self._config = config
+        self._options = options
+
+    @property
+    def config(self):
+        return self._config.current()
+
+    def option(self, name):
+        own = (self._options or {}).get(name)
+        return own if own is not None else self.config.options.get(name)
+
+    def in_context(self, context):
+        """For what an event is about: its context, or none, and no account."""
+        config = self.config.in_context(str(context) if context else "")
+        own = {name: value for name, value in (self._options or {}).items() if name in ("api_key", "stripe_version")}
+        return Requestor(config, own or None)
+
+    def scoped(self, options):
+        """The same requestor with these options laid over it, as far as they last."""
+        lasting = {name: str(options[name]) for name in PERSISTENT if options.get(name)}
+        return Requestor(self._config, {**(self._options or {}), **lasting}) if lasting else self
+
+    def merged(self, options):
+        """This requestor's options and those of one call."""
+        if not options:
+            return self._options
+        own = read_options(options)
+        return {**self._options, **own} if self._options else own
+
+    # One call
+
+    def begin(self, operation, ids, params, options):
+        config = self.config
+        version, encoding = operation[1], operation[3]
+        params = _core.params(params, version == 2, encoding == "upload") if params is not None else None
+        return config, _core.plain_call(config.handle, operation[0], ids, params, self.merged(options))
+
+    def call(self, operation, ids, params=None, options=None, cls=None):
+        config, exchange = self.begin(operation, ids, params, options)
+        _drive.run(config, exchange)
+        return self.finish(exchange, operation, params, options, cls)
+
+    async def call_async(self, operation, ids, params=None, options=None, cls=None):
+        config, exchange = self.begin(operation, ids, params, options)
+        await _drive.run_async(config, exchange)
+        return self.finish(exchange, operation, params, options, cls, True)
+
+    def finish(self, exchange, operation, params, options, cls=None, is_async=False):
+        reply = _core.exchange_result(exchange)
+        if not reply.ok:
+            raise_error(reply)
+        if reply.notice:
+            _drive.warn(reply.notice)
+        _, version, _, kind, returned, _, method, *_ = operation
+        if returned == "binary":
+            from . import _response
+
+            return (_response.StripeStreamResponseAsync if is_async else _response.StripeStreamResponse).of(reply)
+        if version == 2 and method == "DELETE":
+            from ._object import DeletedObject as cls
+        return reply.object(self.scoped(options) if options else self, params if kind in LISTS or method == "GET" else None, cls)
+
+    # Any path
+
+    def begin_request(self, method, path, params, options):
+        config = self.config
+        params = _core.params(params, path.startswith("/v2/"), path == "/v1/files") if params is not None else None
+        return config, _core.plain_request(config.handle, method, path, params, self.merged(options))
+
+    def finish_request(self, exchange, params, options):
+        reply = _core.exchange_result(exchange)
+        if not reply.ok:
+            raise_error(reply)
+        if reply.notice:
+            _drive.warn(reply.notice)
+        return reply.object(self.scoped(options) if options else self, params, None)
+
+    def request(self, method, path, params=None, options=None):
+        config, exchange = self.begin_request(method, path, params, options)
+        _drive.run(config, exchange)
+        return self.finish_request(exchange, params, options)
+
+    async def request_async(self, method, path, params=None, options=None):
+        config, exchange = self.begin_request(method, path, params, options)
+        await _drive.run_async(config, exchange)
+        return self.finish_request(exchange, params, options)
+
+    def request_mixed(self, method, path, params):
+        options, params = split(params)
+        return self.request(method, path, params, options)
+
+    async def request_mixed_async(self, method, path, params):
+        options, params = split(params)
+        return await self.request_async(method, path, params, options)
+
+
+def split(params):
+    """Options and params, which stand side by side in the global style."""
+    options = {name: params[name] for name in MIXED if name in params}
+    return options, {name: value for name, value in params.items() if name not in options} if options else params
+
+
+# Services
+
+
+def arguments(operation, args, params, options):
+    """The ids, params and options of a method's arguments."""
+    ident, count, names = operation[0], operation[2], operation[5]
+    given, rest = args[:count], args[count:]
+    for name, value in zip(names, given):
+        if not isinstance(value, str):
+            raise TypeError(f"{ident}: the id {name} must be a str, not {type(value).__name__}")
+    if len(given) < count:
+        raise TypeError(f"{ident} needs {count} id{'s' * (count > 1)} ({', '.join(names)}), got {len(given)}")
+    if len(rest) > 2 or (rest and params is not None) or (len(rest) > 1 and options is not None):
+        raise TypeError(f"{ident} takes {count} id{'s' * (count != 1)}, then params and options")
+    params = rest[0] if rest else params
+    options = rest[1] if len(rest) > 1 else options
+    if options is not None and not hasattr(options, "items"):
+        raise TypeError(f"{ident}: options must be a dict, not {type(options).__name__}")
+    return given, params, options
+
+
+def new_method(operation):
+    def method(self, *args, params=None, options=None):
+        return self._requestor.call(operation, *arguments(operation, args, params, options))
+
+    return method
+
+
+def new_async_method(operation):
+    async def method(self, *args, params=None, options=None):
+        return await self._requestor.call_async(operation, *arguments(operation, args, params, options))
+
+    return method
+
+
+class StripeService:
+    """Below a client: operations as methods, services as attributes. `_PATH` is that of the table, "checkout.sessions"."""
+
+    _PATH = ""
+
+    def __init__(self, requestor):
+        self._requestor = requestor
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = find(type(self)._PATH, name)
+        if found is None:
+            refuse(type(self)._PATH, name)
+        if isinstance(found, str):
+            service = self.__dict__[name] = service_class(found)(self._requestor)
+            return service
+        method = (new_async_method if found[0] != name else new_method)(found[1])
+        method.__name__ = name
+        method.__qualname__ = f"{type(self).__qualname__}.{name}"
+        setattr(type(self), name, method)
+        return getattr(self, name)
+
+    def __dir__(self):
+        services, operations = _core.names(type(self)._PATH)
+        return [*services, *operations, *(f"{name}_async" for name in operations)]
+
+    def __repr__(self):
+        return f"<pinstripe service {type(self)._PATH or 'v1'}>"
+
+
+def find(path, name):
+    """What a service's attribute is: the path of a service, (name of the operation, its facts), or None."""
+    found = _core.resolve(path, name)
+    if isinstance(found, tuple):
+        return name, found
+    if found is None and name.endswith("_async"):
+        found = _core.resolve(path, name[:-6])
+        return (name[:-6], found) if isinstance(found, tuple) else None
+    return None if found == "v2" else found
+
+
+def refuse(path, name):
+    dotted = f"{path}.{name}" if path else name
+    nearest = _core.api_nearest_operation(dotted)
+    hint = f"; the nearest is {nearest}" if nearest else ""
+    raise AttributeError(f"there is no operation or service {dotted}{hint}")
+
+
+service_classes = {}
+
+
+def service_class(path):
+    found = service_classes.get(path)
+    if found is None:
+        from ._names import service_name
+
+        module, name = service_name(path)
+        found = service_classes[path] = type(name, (StripeService,), {"_PATH": path, "__module__": module})
+    return found
+
+
+# Clients
+
+OWN_OPTIONS = (
+    "connect_timeout timeout deadline api_base files_base connect_base meter_events_base ca_file ca_path ca_data app_info "
+    "headers strict max_body rate_limit"
+).split()
+HOOKS = ("log", "on_request", "on_response")
+
+
+def client_options(keywords):
+    """The core's options, from stripe-python's names and ours."""
+    options = {name: keywords.pop(name) for name in OWN_OPTIONS if keywords.get(name) is not None}
+    for name, address in (keywords.pop("base_addresses", None) or {}).items():
+        options[f"{name}_base"] = address
+    for name in ("stripe_account", "stripe_context", "stripe_version", "client_id", "proxy"):
+        value = keywords.pop(name, None)
+        if value is not None:
+            options[name] = str(value)
+    retries = [keywords.pop(name, None) for name in ("max_retries", "max_network_retries")]
+    if retries != [None, None]:
+        options["max_retries"] = next(n for n in retries if n is not None)
+    return options
+
+
+def check_verification(verify):
+    if verify is not True:
+        raise ValueError(
+            "verify_ssl_certs must be True: pinstripe never sends a key to a server that it cannot verify. Trust another "
+            "certificate with ca_file, ca_path or ca_data"
+        )
+
+
+class StripeClient:
+    """The API with one key: client.v1.customers.create({...}), client.v2.core.events.list(); v1's services stand at the top,
+    too. Options are those of the README."""
+
+    def __init__(self, api_key=None, **keywords):
+        api_key = api_key or os.environ.get("STRIPE_API_KEY")
+        if not api_key:
+            raise AuthenticationError(
+                'No API key provided. (HINT: set your API key using "client = pinstripe.StripeClient(<API-KEY>)", or the '
+                "environment variable STRIPE_API_KEY). You can generate API keys from the Stripe web interface."
+            )
+        if not isinstance(api_key, str):
+            raise TypeError(f"the API key must be a str, not {type(api_key).__name__}")
+        http_client, verify = keywords.pop("http_client", None), keywords.pop("verify_ssl_certs", True)
+        if http_client is not None and (keywords.get("proxy") or verify is not True):
+            raise ValueError(
+                "You cannot specify `proxy` or `verify_ssl_certs` when passing in a custom `http_client`. Please set these "
+                "values on your custom `http_client` instead."
+            )
+        check_verification(verify)
+        options = client_options(keywords)
+        hooks = {name: keywords.pop(name) for name in HOOKS if keywords.get(name) is not None}
+        transport = _drive.transport_of(keywords.pop("transport", None), http_client, options)
+        for name, value in keywords.items():
+            if value is not None or name not in HOOKS:
+                options[name] = value  # the core names what it does not know
+        config = Config(api_key, {"api_key": api_key, **options}, hooks, transport)
+        if config.error:
+            raise ValueError(config.error)
+        self._requestor = Requestor(config)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in ("v1", "v2"):
+            service = service_class("v2" if name == "v2" else "")(self._requestor)
+        else:
+            service = getattr(self.v1, name)
+        self.__dict__[name] = service
+        return service
+
+    def __dir__(self):
+        return [*super().__dir__(), "v1", "v2", *dir(self.v1)]
+
+    def __repr__(self):
+        return "<pinstripe.StripeClient>"
+
+    @property
+    def oauth(self):
+        from ._oauth import OAuthService
+
+        return OAuthService(self._requestor)
+
+    def raw_request(self, method_, url_, **params):
+        """Any method and path; options, and `base`, stand among the params. Returns a StripeResponse."""
+        requestor = self._requestor
+        base = params.pop("base", None)
+        options, params = split(params)
+        config, exchange = requestor.begin_request(method_.upper(), url_, params, {**options, "base": base})
+        _drive.run(config, exchange)
+        return raw_response(exchange)
+
+    async def raw_request_async(self, method_, url_, **params):
+        requestor = self._requestor
+        base = params.pop("base", None)
+        options, params = split(params)
+        config, exchange = requestor.begin_request(method_.upper(), url_, params, {**options, "base": base})
+        await _drive.run_async(config, exchange)
+        return raw_response(exchange)
+
+    def deserialize(self, resp, params=None, *, api_mode="V1"):
+        """The objects of a raw response, or of a dict."""
+        data = resp.body.encode() if hasattr(resp, "body") else resp
+        if isinstance(data, list):
+            return [self.deserialize(item, params, api_mode=api_mode) for item in data]
+        return _core.build(None, data, self._requestor)
+
+    # Events
+
+    def construct_event(self, payload, sig_header, secret, tolerance=300):
+        from ._webhook import Webhook
+
+        return Webhook._construct(payload, sig_header, secret, tolerance, self._requestor)
+
+    def construct_event_without_verification(self, payload):
+        from ._webhook import Webhook
+
+        return Webhook._construct_without_verification(payload, self._requestor)
+
+    def parse_event_notification(self, raw, sig_header, secret, tolerance=300):
+        from ._event import parse
+
+        return parse(self, raw, sig_header, secret, tolerance)
+
+    def parse_event_notification_without_verification(self, payload):
+        from ._event import parse_without_verification
+
+        return parse_without_verification(self, payload)
+
+    def notification_handler(self, webhook_secret, fallback_callback):
+        from ._event import StripeEventNotificationHandler
+
+        return StripeEventNotificationHandler(self, webhook_secret, fallback_callback)
+
+    def notification_handler_without_verification(self, fallback_callback):
+        from ._event import StripeEventNotificationHandlerWithoutVerification
+
+        return StripeEventNotificationHandlerWithoutVerification(self, fallback_callback)
+
+    def async_notification_handler(self, webhook_secret, fallback_callback):
+        from ._event import AsyncStripeEventNotificationHandler
+
+        return AsyncStripeEventNotificationHandler(self, webhook_secret, fallback_callback)
+
+    def async_notification_handler_without_verification(self, fallback_callback):
+        from ._event import AsyncStripeEventNotificationHandlerWithoutVerification
+
+        return AsyncStripeEventNotificationHandlerWithoutVerification(self, fallback_callback)
+
+    def with_stripe_context(self, context):
+        """This client in another context, and in no account; None: in none."""
+        other = type(self).__new__(type(self))
+        other._requestor = self._requestor.in_context(context)
+        return other
+
+
+def raw_response(exchange):
+    from ._response import StripeResponse
+
+    reply = _core.exchange_result(exchange)
+    if not reply.ok:
+        raise_error(reply)
+    if reply.notice:
+        _drive.warn(reply.notice)
+    return StripeResponse.of(reply)
+
+
+# The global style
+
+
+class GlobalConfig:
+    """The module's own configuration, read at each call; a core's client for each that was met."""
+
+    def __init__(self):
+        self.known = {}
+
+    def current(self):
+        import pinstripe
+
+        http_client = pinstripe.default_http_client
+        check_verification(pinstripe.verify_ssl_certs)
+        options = {
+            "stripe_version": pinstripe.api_version,
+            "api_base": pinstripe.api_base,
+            "files_base": pinstripe.upload_api_base,
+            "connect_base": pinstripe.connect_api_base,
+            "meter_events_base": pinstripe.meter_events_api_base,
+            "max_retries": pinstripe.max_network_retries,
+            "client_id": pinstripe.client_id,
+            "proxy": pinstripe.proxy,
+            "ca_file": pinstripe.ca_bundle_path,
+            "app_info": pinstripe.app_info,
+        }
+        key = pinstripe.api_key or os.environ.get("STRIPE_API_KEY") or "none"
+        mark = (key, repr(options), id(http_client))
+        config = self.known.get(mark)
+        if config is None or config.http_client is not http_client:
+            config = self.known[mark] = self.make(key, options, http_client)
+            while len(self.known) > MOST_CONFIGS:
+                self.known.pop(next(iter(self.known)))
+        return config
+
+    def make(self, key, options, http_client):
+        options = {name: value for name, value in options.items() if value is not None}
+        if "app_info" in options:
+            options["app_info"] = {name: value for name, value in options["app_info"].items() if value is not None}
+        transport = _drive.transport_of(None, http_client, options)
+        config = Config(key, options, None, transport)
+        config.http_client = http_client
+        config.options = {**options, "api_key": None if key == "none" else key}
+        return config
+
+
+MOST_CONFIGS = 16
+
+
+class GlobalRequestor(Requestor):
+    """Fails without a key as stripe-python does, at the first call."""
+
+    __slots__ = ()
+
+    def merged(self, options):
+        merged = Requestor.merged(self, options)
+        if not (merged or {}).get("api_key") and not self.config.options["api_key"]:
+            raise AuthenticationError(
+                'No API key provided. (HINT: set your API key using "pinstripe.api_key = <API-KEY>"). You can generate API '
+                "keys from the Stripe web interface."
+            )
+        return merged
+
+    def scoped(self, options):
+        scoped = Requestor.scoped(self, options)
+        return scoped if scoped is self else GlobalRequestor(scoped._config, scoped._options)
+
+
+global_requestor = GlobalRequestor(GlobalConfig())
+StripeClient.__module__ = StripeService.__module__ = "pinstripe"

@@ -1,0 +1,277 @@
+"""The global style: class methods and instance methods of the objects' classes, made from the table by rule.
+
+An object's home is the service whose path is its name's plural (Customer: /v1/customers). From the operations at home:
+
+    customers.create, list, search          Customer.create(...)        update is called modify
+    customers.delete, payment_intents.confirm
+                                            PaymentIntent.confirm(id, ...) and payment_intent.confirm(...)
+    customers.tax_ids.create, list          Customer.create_tax_id(id, ...), list_tax_ids
+    test_helpers.customers.fund_...         Customer.TestHelpers.fund_...(id), customer.test_helpers.fund_...()
+
+The rule stands in _naming.py, with what stripe-python has beside it. Each method has its `_async` twin."""
+
+from . import _core, _naming
+from ._client import global_requestor, split
+from ._object import APIResource, StripeObject, quote, requestor_of
+
+# Where objects lie that have no home: the fields that name who has them, and the path below.
+OWNERS = {
+    "bank_account": (("customer", "/v1/customers/{}/sources/{}"), ("account", "/v1/accounts/{}/external_accounts/{}")),
+    "capability": (("account", "/v1/accounts/{}/capabilities/{}"),),
+    "card": (("customer", "/v1/customers/{}/sources/{}"), ("account", "/v1/accounts/{}/external_accounts/{}")),
+    "cash_balance": (("customer", "/v1/customers/{}/cash_balance"),),
+    "customer_balance_transaction": (("customer", "/v1/customers/{}/balance_transactions/{}"),),
+    "fee_refund": (("fee", "/v1/application_fees/{}/refunds/{}"),),
+    "person": (("account", "/v1/accounts/{}/persons/{}"),),
+    "transfer_reversal": (("transfer", "/v1/transfers/{}/reversals/{}"),),
+}
+
+tables = {}
+
+
+def methods_of(name):
+    if name not in tables:
+        tables[name] = _naming.methods_of(_core, name)
+    return tables[name]
+
+
+def helpers_of(name):
+    return _naming.helpers_of(_core, name)
+
+
+# Methods
+
+
+def take_ids(operation, args, params):
+    """The ids of a class method: positional, or by the path's names, or `id`."""
+    ident, count, names = operation[0], operation[2], operation[5]
+    ids = list(args)
+    for name in names[len(ids) :]:
+        value = params.pop(name, None)
+        if value is None and count == 1:
+            value = params.pop("id", None)
+        ids.append(value)
+    if len(ids) != count or not all(isinstance(value, str) for value in ids):
+        raise TypeError(f"{ident} needs {count} id{'s' * (count != 1)} ({', '.join(names)}), each a str, and then keywords")
+    return ids
+
+
+class Method:
+    """A descriptor: of the class, with all ids; of an object, whose id comes first and which takes its own new state."""
+
+    def __init__(self, operation, is_async=False):
+        self.operation, self.is_async = operation, is_async
+
+    def __get__(self, o, cls):
+        return self.bind(o, cls)
+
+    def bind(self, o, cls):
+        def method(*args, **params):
+            me, rest = o, args
+            if me is None and rest and isinstance(rest[0], cls):
+                me, rest = rest[0], rest[1:]
+            if me is not None and len(rest) >= self.operation[2]:
+                me = None if self.operation[2] else me  # called with all ids, as a class method
+            if me is not None and self.operation[2]:
+                rest = (ident_of(me), *rest)
+            run = self.run_async if self.is_async else self.run
+            return run(me, take_ids(self.operation, rest, params), params)
+
+        method.__name__ = self.operation[0].rpartition(".")[2]
+        return method
+
+    def run(self, me, ids, params):
+        options, params = split(params)
+        return settle(me, (requestor_of(me) if me is not None else global_requestor).call(self.operation, ids, params, options))
+
+    async def run_async(self, me, ids, params):
+        options, params = split(params)
+        requestor = requestor_of(me) if me is not None else global_requestor
+        return settle(me, await requestor.call_async(self.operation, ids, params, options))
+
+
+def settle(me, found):
+    """What a method returns: the object itself, brought up to date, if the reply is of its class."""
+    return _core.adopt(me, found) if me is not None and type(me) is type(found) else found
+
+
+def ident_of(o):
+    ident = o.get("id") if isinstance(o, StripeObject) else None
+    if isinstance(ident, str) and ident:
+        return ident
+    from ._error import InvalidRequestError
+
+    raise InvalidRequestError(
+        f"Could not determine which URL to request: {type(o).__name__} instance has invalid ID: {ident!r}. ID should be a str",
+        "id",
+    )
+
+
+class HelperMethod(Method):
+    """Of Customer.TestHelpers: its objects stand for a customer."""
+
+    def __get__(self, helpers, cls):
+        return self.bind(helpers.resource if helpers is not None else None, cls)
+
+
+def helpers_class(cls, operations):
+    names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.TestHelpers", "_resource_cls": cls}
+    for name, operation in operations.items():
+        names[name] = HelperMethod(operation)
+        names[f"{name}_async"] = HelperMethod(operation, True)
+
+    def __init__(self, resource):  # noqa: N807
+        self.resource = resource
+
+    return type("TestHelpers", (), {**names, "__init__": __init__})
+
+
+def all_pages(cls, name):
+    """Customer.auto_paging_iter(...), search_auto_paging_iter(...)."""
+    lister = "search" if name.startswith("search") else "list"
+    if name.endswith("_async"):
+
+        async def iterate(**params):
+            return (await getattr(cls, f"{lister}_async")(**params)).auto_paging_iter()
+    else:
+
+        def iterate(**params):
+            return getattr(cls, lister)(**params).auto_paging_iter()
+
+    return staticmethod(iterate)
+
+
+def attribute(cls, name):
+    """A class's attribute that the table gives: a method's descriptor or TestHelpers; None: there is no such."""
+    if not issubclass(cls, APIResource) or not cls.OBJECT_NAME:
+        return None
+    base = name[:-6] if name.endswith("_async") else name
+    operations = methods_of(cls.OBJECT_NAME)
+    if (cls.OBJECT_NAME, name) in BY_HAND:
+        return BY_HAND[cls.OBJECT_NAME, name]
+    if operations.get(base):
+        return special(cls, base, operations[base], base != name)
+    if base in ("auto_paging_iter", "search_auto_paging_iter") and ("search" if base[0] == "s" else "list") in operations:
+        return all_pages(cls, name)
+    if name in ("TestHelpers", "test_helpers") and helpers_of(cls.OBJECT_NAME):
+        return helpers_class(cls, helpers_of(cls.OBJECT_NAME)) if name[0] == "T" else property(lambda o: cls.TestHelpers(o))
+    return None
+
+
+class AccountRetrieve(Method):
+    """Account.retrieve() without an id is the key's own account."""
+
+    def bind(self, o, cls):
+        def method(id=None, **params):  # noqa: A002
+            method = Method.bind(self if id else Method(_core.resolve("accounts", "retrieve_current"), self.is_async), o, cls)
+            return method(*(id,) if id else (), **params)
+
+        return method
+
+
+def special(cls, name, operation, is_async):
+    known = AccountRetrieve if (cls.OBJECT_NAME, name) == ("account", "retrieve") else Method
+    return known(operation, is_async)
+
+
+# Paths
+
+
+def class_url(cls):
+    operations = methods_of(cls.OBJECT_NAME) if cls.OBJECT_NAME else {}
+    for name in ("list", "create", "retrieve"):
+        if operations.get(name):
+            return operations[name][7].partition("/{")[0]
+    if not cls.OBJECT_NAME:
+        raise NotImplementedError("APIResource is an abstract class. You should perform actions on its subclasses")
+    return f"/v1/{cls.OBJECT_NAME.replace('.', '/')}s"
+
+
+def instance_url(o):
+    name = type(o).OBJECT_NAME
+    for field, path in OWNERS.get(name, ()):
+        owner = o.get(field)
+        if owner:
+            return path.format(quote(owner if isinstance(owner, str) else ident_of(owner)), quote(o.get("id") or ""))
+    operation = methods_of(name).get("retrieve") if name else None
+    if operation and operation[2] == 0:
+        return operation[7]
+    return f"{class_url(type(o))}/{quote(ident_of(o))}"
+
+
+# By hand: each posts to a path below the object's own, or to it.
+
+
+def below(method, ending, fixed):
+    def call(self, idempotency_key=None, **params):
+        options = {"idempotency_key": idempotency_key}
+        mixed, params = split(params)
+        found = requestor_of(self).request(method, instance_url(self) + ending, {**params, **fixed}, {**mixed, **options})
+        return settle(self, found)
+
+    return call
+
+
+def deauthorize(self, **params):
+    from ._oauth import OAuth
+
+    return OAuth.deauthorize(stripe_user_id=ident_of(self), **params)
+
+
+def detach(self, idempotency_key=None, **params):
+    """Takes a source away from its customer."""
+    customer = self.get("customer")
+    if not customer:
+        from ._error import InvalidRequestError
+
+        raise InvalidRequestError(f"Source {self.get('id')} does not appear to be currently attached to a customer object.", "id")
+    path = f"/v1/customers/{quote(customer)}/sources/{quote(ident_of(self))}"
+    return settle(self, requestor_of(self).request("DELETE", path, params, {"idempotency_key": idempotency_key}))
+
+
+BY_HAND = {
+    ("account", "deauthorize"): deauthorize,
+    ("source", "detach"): detach,
+    ("bank_account", "verify"): below("POST", "/verify", {}),
+    ("bank_account", "delete"): below("DELETE", "", {}),
+    ("card", "delete"): below("DELETE", "", {}),
+    ("charge", "mark_as_fraudulent"): below("POST", "", {"fraud_details": {"user_report": "fraudulent"}}),
+    ("charge", "mark_as_safe"): below("POST", "", {"fraud_details": {"user_report": "safe"}}),
+}
+
+
+# What save() sends
+
+
+def difference(value, before):
+    """A map that was assigned: what it no longer has goes as ''."""
+    if isinstance(value, dict):
+        gone = set(before if isinstance(before, dict) else ()) - set(value)
+        return {**value, **dict.fromkeys(sorted(gone), "")}
+    return "" if value is None else value
+
+
+def serialize(o, previous=None):
+    changed, fields = _core.state(o, "changed") or (), _core.state(o, "fields")
+    before = previous if isinstance(previous, dict) else _core.state(o, "sent")
+    params = {name: "" for name in sorted(changed) if name not in fields}
+    for name, value in fields.items():
+        if name == "id" or isinstance(value, APIResource):
+            continue
+        if isinstance(value, StripeObject):
+            child = serialize(value)
+            if child:
+                params[name] = child
+        elif name in changed:
+            params[name] = difference(value, before.get(name))
+    return params
+
+
+def convert_to_stripe_object(resp, api_key=None, stripe_version=None, stripe_account=None, params=None, klass_=None, **_):
+    """The objects of a dict, or of a list of such; anything else as it is."""
+    if isinstance(resp, list):
+        return [convert_to_stripe_object(item, api_key, stripe_version, stripe_account, params, klass_) for item in resp]
+    if not isinstance(resp, dict):
+        return resp
+    options = {"api_key": api_key, "stripe_version": stripe_version, "stripe_account": stripe_account}
+    return _core.build(klass_, resp, global_requestor.scoped(options))

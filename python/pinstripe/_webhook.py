@@ -1,0 +1,70 @@
+"""Webhooks: signatures, and the snapshot events that they vouch for."""
+
+from . import _core
+from ._error import SignatureVerificationError, new_error
+from ._object import default_requestor
+
+
+def as_bytes(payload):
+    """The body's bytes; what is neither text nor bytes (a body that was parsed already) goes as it is, to be refused."""
+    if isinstance(payload, str):
+        return payload.encode("utf-8", "surrogatepass")
+    return bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
+
+
+def seconds(tolerance):
+    """The core's tolerance: 0 is no check of the time."""
+    return int(tolerance) if tolerance and tolerance > 0 else 0
+
+
+def checked(reply, payload, header):
+    if reply.ok:
+        return reply
+    error = new_error(reply)
+    if isinstance(error, SignatureVerificationError):
+        body = as_bytes(payload)
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else None
+        failure = SignatureVerificationError(error.user_message, header, text)
+        failure.kind, failure.code = error.kind, error.code
+        raise failure
+    raise ValueError(error.user_message)
+
+
+class Webhook:
+    DEFAULT_TOLERANCE = 300
+
+    @staticmethod
+    def construct_event(payload, sig_header, secret, tolerance=DEFAULT_TOLERANCE, api_key=None):
+        """The event of a webhook, after its signature was verified; `secret` may be a list of them."""
+        return Webhook._construct(payload, sig_header, secret, tolerance, default_requestor().scoped({"api_key": api_key}))
+
+    @staticmethod
+    def construct_event_without_verification(payload):
+        return Webhook._construct_without_verification(payload, default_requestor())
+
+    @staticmethod
+    def _construct(payload, sig_header, secret, tolerance, requestor):
+        reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), False)
+        return checked(reply, payload, sig_header).object(requestor, None, None)
+
+    @staticmethod
+    def _construct_without_verification(payload, requestor):
+        reply = _core.plain_event_unverified(as_bytes(payload), False)
+        return checked(reply, payload, None).object(requestor, None, None)
+
+
+class WebhookSignature:
+    EXPECTED_SCHEME = "v1"
+
+    @classmethod
+    def generate_signature_header(cls, payload, secret, timestamp=None):
+        """The Stripe-Signature header of a body, for tests."""
+        import time
+
+        at = int(time.time()) if timestamp is None else int(timestamp)
+        return _core.webhook_sign(as_bytes(payload), secret, at)
+
+    @classmethod
+    def verify_header(cls, payload, header, secret, tolerance=None):
+        checked(_core.plain_verify(as_bytes(payload), header, secret or None, seconds(tolerance)), payload, header)
+        return True

@@ -1,0 +1,191 @@
+-- Streams of meter events through a transport in Lua, and at the end of a script over a real socket.
+local pinstripe = require "pinstripe"
+local support = require "support"
+
+local function event(value)
+  return { event_name = "requests", payload = { value = tostring(value) } }
+end
+
+local function raises(pattern, f)
+  local ok, err = pcall(f)
+  assert.is_false(ok)
+  assert.is_truthy(tostring(err):find(pattern, 1, true), tostring(err))
+  assert.is_truthy(tostring(err):find("meter_spec", 1, true), tostring(err))
+end
+
+-- A client whose session requests are good, and whose batches are answered by `answer(number of the batch, events)`.
+local function new_client(answer)
+  local batches, sessions = {}, 0
+  local stripe = support.client(function(request)
+    if request.url:find "session$" then
+      sessions = sessions + 1
+      return support.reply(200, { authentication_token = "tok_" .. sessions, expires_at = "2100-01-01T00:00:00.000Z" })
+    end
+    local events = pinstripe.json.decode(request.body).events
+    batches[#batches + 1] = { events = events, key = request.headers.Authorization, url = request.url }
+    return answer and answer(#batches, events) or { status = 204, headers = {}, body = "" }
+  end, { max_retries = 0 })
+  return stripe, batches
+end
+
+local function expired()
+  return support.reply(401, { error = { type = "temporary_session_expired", message = "expired" } })
+end
+
+describe("a meter stream", function()
+  it("sends batches of a hundred as they fill, and the rest when it is closed", function()
+    local stripe, batches = new_client()
+    local stream = stripe:meter_stream{ max_age = 3600 }
+    for i = 1, 250 do assert.is_true(stream:add(event(i))) end
+    assert.are.equal(2, #batches)
+    assert.are.equal(50, (stream:pending()))
+    assert.is_true(stream:close())
+    assert.is_true(stream:close())
+    assert.are.equal("50", tostring(#batches[3].events))
+    assert.are.equal("Bearer tok_1", batches[1].key)
+    assert.are.equal("https://meter-events.stripe.com/v2/billing/meter_event_stream", batches[1].url)
+    assert.are.equal("1", batches[1].events[1].payload.value)
+    assert.are.equal(36, #batches[1].events[1].identifier)
+    assert.is_truthy(batches[1].events[1].timestamp:find "^%d+%-%d+%-%d+T")
+  end)
+
+  it("sends what is old enough", function()
+    local stripe, batches = new_client()
+    local stream = stripe:meter_stream{ max_age = 0 }
+    stream:add(event(1))
+    assert.are.equal(1, #batches)
+    assert.is_true(stream:flush())
+    assert.are.equal(1, #batches)
+  end)
+
+  it("renews its session once", function()
+    local stripe, batches = new_client(function(number) return number == 1 and expired() end)
+    local stream = stripe:meter_stream()
+    stream:add(event(1))
+    assert.is_true(stream:flush())
+    assert.are.equal("Bearer tok_2", batches[2].key)
+    assert.are.equal(batches[1].events[1].identifier, batches[2].events[1].identifier)
+    stripe, batches = new_client(expired)
+    stream = stripe:meter_stream()
+    stream:add(event(1))
+    local good, err = stream:flush()
+    assert.is_nil(good)
+    assert.are.equal("temporary_session_expired", err.kind)
+    assert.are.equal(2, #batches)
+    assert.are.equal(1, (stream:pending()))
+    stream:skip()
+    stream:close()
+  end)
+
+  it("keeps what failed, and tells of it", function()
+    local broken = true
+    local stripe, batches = new_client(function()
+      return broken and support.reply(500, { error = { message = "oops" } })
+    end)
+    local stream = stripe:meter_stream{ max_age = 0, max_pending = 2 }
+    for i = 1, 2 do
+      local good, err = stream:add(event(i))
+      assert.is_true(good)
+      assert.are.equal("api", err.kind)
+    end
+    local good, err = stream:add(event(3)) -- full, and cannot be sent: not taken
+    assert.is_nil(good)
+    assert.are.equal("api", err.kind)
+    assert.are.equal(2, (stream:pending()))
+    assert.is_nil(stream:close())
+    broken = false
+    assert.is_true(stream:add(event(3)))
+    assert.are.equal(0, (stream:pending()))
+    local seen = {}
+    for _, batch in ipairs(batches) do
+      for _, e in ipairs(batch.events) do seen[e.payload.value] = e.identifier end
+    end
+    assert.is_truthy(seen["1"] and seen["2"] and seen["3"])
+    stream:close()
+  end)
+
+  it("gives the events of a batch that was refused to its owner", function()
+    local stripe = new_client(function(number)
+      return number == 1 and support.reply(400, { error = { code = "invalid", message = "no" } })
+    end)
+    local stream = stripe:meter_stream{ max_age = 3600 }
+    for i = 1, 99 do stream:add(event(i)) end
+    local good, err = stream:add(event(100))
+    assert.is_true(good)
+    assert.are.equal("invalid", err.code)
+    local skipped = stream:skip()
+    assert.are.equal(100, #skipped)
+    assert.are.equal("100", skipped[100].payload.value)
+    assert.are.equal(0, (stream:pending()))
+    stream:close()
+  end)
+
+  it("may be flushed by one coroutine while another adds", function()
+    local stripe = support.client(function(request)
+      coroutine.yield()
+      local session = { authentication_token = "t", expires_at = "2100-01-01T00:00:00Z" }
+      return support.reply(200, request.url:find "session$" and session or {})
+    end)
+    local stream = stripe:meter_stream{ max_age = 0 }
+    local first = coroutine.create(function() assert(stream:add(event(1))) end)
+    local second = coroutine.create(function() assert(stream:add(event(2))) end)
+    coroutine.resume(first)
+    assert.is_true(coroutine.resume(second))
+    raises("another coroutine is sending", function() stream:close() end)
+    for _ = 1, 10 do
+      if coroutine.status(first) ~= "dead" then assert(coroutine.resume(first)) end
+    end
+    assert.are.equal(0, (stream:pending()))
+    stream:close()
+  end)
+
+  it("goes on after a transport that raised", function()
+    local bad = true
+    local stripe = support.client(function(request)
+      if bad then error "no network here" end
+      return support.reply(200, request.url:find "session$" and { authentication_token = "t" } or {})
+    end)
+    local stream = stripe:meter_stream{ max_age = 3600 }
+    stream:add(event(1))
+    assert.is_false(pcall(stream.flush, stream))
+    bad = false
+    local good = stream:flush()
+    if not good then good = stream:flush() end
+    assert.is_true(good)
+    assert.are.equal(0, (stream:pending()))
+    stream:close()
+  end)
+
+  it("loses nothing at the end of a script", function()
+    local server = support.server{
+      { body = { authentication_token = "tok_1", expires_at = "2100-01-01T00:00:00Z" } },
+      { status = 204, body = "" },
+    }
+    local script = ('local s = require "pinstripe".client("%s", { api_base = "%s", meter_events_base = "%s" })' ..
+      ' local stream = s:meter_stream() for i = 1, 7 do stream:add{ event_name = "e", payload = { value = "1" } } end')
+      :format(support.KEY, server.base, server.base)
+    local path = os.tmpname()
+    local file = io.open(path, "w")
+    file:write(script)
+    file:close()
+    assert.is_truthy(os.execute(os.getenv "PS_LUA" .. " " .. path))
+    os.remove(path)
+    local requests = server.requests()
+    assert.are.equal(2, #requests)
+    assert.are.equal(7, #pinstripe.json.decode(requests[2].body).events)
+    server.stop()
+  end)
+
+  it("names a misuse", function()
+    local stripe = new_client()
+    raises("max_ages is not an option", function() stripe:meter_stream{ max_ages = 1 } end)
+    raises("max_pending must be a number, 1 or more", function() stripe:meter_stream{ max_pending = 0 } end)
+    raises("meter_stream is a method", function() stripe.meter_stream() end)
+    local stream = stripe:meter_stream()
+    raises("a meter event is a map with event_name and payload", function() stream:add{ event_name = "a" } end)
+    raises("event must be a table, not a string", function() stream:add "a" end)
+    raises("add is a method of a stream", function() stream.add(event(1)) end)
+    stream:close()
+    raises("flush: the stream is closed", function() stream:flush() end)
+  end)
+end)

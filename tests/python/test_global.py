@@ -1,0 +1,155 @@
+"""The global style: the module's configuration, class methods and instance methods."""
+
+import asyncio
+import unittest
+import warnings
+
+from support import KEY, Stage
+
+import pinstripe
+from pinstripe import _core, _resource
+
+
+class Global(unittest.TestCase):
+    def setUp(self):
+        self.stage = Stage()
+        self.send = lambda method, url, headers, post_data=None: self.answer(method, url, headers, post_data)
+        client = type("Client", (pinstripe.HTTPClient,), {"request": lambda _, *args: self.send(*args)})
+        pinstripe.api_key, pinstripe.default_http_client = KEY, client()
+        self.replies, self.sent = [], []
+        self.addCleanup(setattr, pinstripe, "api_key", None)
+        self.addCleanup(setattr, pinstripe, "default_http_client", None)
+
+    def answer(self, method, url, headers, post_data):
+        self.sent.append((method, url.partition("stripe.com")[2], (post_data or b"").decode(), headers))
+        return self.replies.pop(0) if self.replies else "{}", 200, {}
+
+    def check(self, call, *expected, reply=None):
+        self.replies = [reply] if reply else []
+        found = call()
+        self.assertEqual(self.sent.pop()[: len(expected)], expected)
+        return found
+
+    def test_class_methods(self):
+        c = pinstripe
+        for call, *expected in [
+            (lambda: c.Customer.create(email="a"), "post", "/v1/customers", "email=a"),
+            (lambda: c.Customer.retrieve("cus_1", expand=["x"]), "get", "/v1/customers/cus_1?expand[0]=x"),
+            (lambda: c.Customer.retrieve(id="cus_1"), "get", "/v1/customers/cus_1"),
+            (lambda: c.Customer.modify("cus_1", name="n"), "post", "/v1/customers/cus_1", "name=n"),
+            (lambda: c.Customer.delete("cus_1"), "delete", "/v1/customers/cus_1"),
+            (lambda: c.Customer.list(limit=1), "get", "/v1/customers?limit=1"),
+            (lambda: c.Customer.search(query="q"), "get", "/v1/customers/search?query=q"),
+            (lambda: c.Customer.create_tax_id("cus_1", type="eu_vat", value="1"), "post", "/v1/customers/cus_1/tax_ids"),
+            (lambda: c.Customer.list_payment_methods("cus_1"), "get", "/v1/customers/cus_1/payment_methods"),
+            (lambda: c.Customer.retrieve_payment_method("cus_1", "pm_1"), "get", "/v1/customers/cus_1/payment_methods/pm_1"),
+            (lambda: c.Account.create_person("acct_1"), "post", "/v1/accounts/acct_1/persons"),
+            (lambda: c.Account.retrieve(), "get", "/v1/account"),
+            (lambda: c.Account.retrieve("acct_1"), "get", "/v1/accounts/acct_1"),
+            (lambda: c.Account.persons("acct_1"), "get", "/v1/accounts/acct_1/persons"),
+            (lambda: c.PaymentIntent.confirm("pi_1"), "post", "/v1/payment_intents/pi_1/confirm"),
+            (lambda: c.Invoice.list_lines("in_1"), "get", "/v1/invoices/in_1/lines"),
+            (lambda: c.CreditNote.preview_lines(invoice="in_1"), "get", "/v1/credit_notes/preview/lines?invoice=in_1"),
+            (lambda: c.Customer.list_sources("cus_1"), "get", "/v1/customers/cus_1/sources"),
+            (lambda: c.Customer.delete_source("cus_1", "card_1"), "delete", "/v1/customers/cus_1/sources/card_1"),
+            (lambda: c.Source.list_source_transactions("src_1"), "get", "/v1/sources/src_1/source_transactions"),
+            (lambda: c.ApplicationFee.refund("fee_1"), "post", "/v1/application_fees/fee_1/refunds"),
+            (lambda: c.InvoiceItem.create(customer="c"), "post", "/v1/invoiceitems", "customer=c"),
+            (lambda: c.checkout.Session.expire("cs_1"), "post", "/v1/checkout/sessions/cs_1/expire"),
+            (lambda: c.treasury.FinancialAccount.update_features("fa_1"), "post", "/v1/treasury/financial_accounts/fa_1/features"),
+            (lambda: c.Refund.TestHelpers.expire("re_1"), "post", "/v1/test_helpers/refunds/re_1/expire"),
+            (lambda: c.Balance.retrieve(), "get", "/v1/balance"),
+        ]:
+            with self.subTest(expected=expected):
+                self.check(call, *expected)
+
+    def test_instance_methods(self):
+        pi = pinstripe.PaymentIntent.construct_from({"id": "pi_1", "object": "payment_intent", "status": "x"}, KEY)
+        reply = '{"id": "pi_1", "object": "payment_intent", "status": "succeeded"}'
+        for name in ("confirm", "capture", "cancel"):
+            found = self.check(getattr(pi, name), "post", f"/v1/payment_intents/pi_1/{name}", "", reply=reply)
+            self.assertIs(found, pi)
+            self.assertEqual(pi.status, "succeeded")
+        self.assertIs(self.check(pi.refresh, "get", "/v1/payment_intents/pi_1", reply=reply), pi)
+        self.check(lambda: pinstripe.PaymentIntent.confirm(pi, off_session=True), "post", "/v1/payment_intents/pi_1/confirm",
+                   "off_session=true", reply=reply)
+        refund = pinstripe.Refund.construct_from({"id": "re_1", "object": "refund"}, KEY)
+        self.check(refund.test_helpers.expire, "post", "/v1/test_helpers/refunds/re_1/expire")
+        charge = pinstripe.Charge.construct_from({"id": "ch_1", "object": "charge"}, KEY)
+        self.check(charge.mark_as_fraudulent, "post", "/v1/charges/ch_1", "fraud_details[user_report]=fraudulent")
+        source = pinstripe.Source.construct_from({"id": "src_1", "object": "source", "customer": "cus_1"}, KEY)
+        self.check(source.detach, "delete", "/v1/customers/cus_1/sources/src_1")
+        bank = pinstripe.BankAccount.construct_from({"id": "ba_1", "object": "bank_account", "customer": "cus_1"}, KEY)
+        self.check(lambda: bank.verify(amounts=[1, 2]), "post", "/v1/customers/cus_1/sources/ba_1/verify")
+        with self.assertRaisesRegex(pinstripe.InvalidRequestError, "invalid ID"):
+            pinstripe.Customer().refresh()
+
+    def test_deleting_updates_in_place(self):
+        customer = pinstripe.Customer.construct_from({"id": "cus_1", "object": "customer", "email": "a"}, KEY)
+        found = self.check(customer.delete, "delete", "/v1/customers/cus_1", reply='{"id":"cus_1","object":"customer","deleted":true}')
+        self.assertIs(found, customer)
+        self.assertTrue(customer.deleted)
+        self.assertNotIn("email", customer)
+
+    def test_options_among_the_params(self):
+        self.check(lambda: pinstripe.Customer.create(email="a", api_key="sk_test_2", stripe_account="acct_1", idempotency_key="k",
+                                                     stripe_version="v", timeout=5), "post", "/v1/customers", "email=a")
+        customer = None
+        self.replies = ['{"id": "cus_1", "object": "customer"}'] * 2
+        customer = pinstripe.Customer.retrieve("cus_1", api_key="sk_test_2", stripe_account="acct_1")
+        self.assertEqual((customer.api_key, customer.stripe_account), ("sk_test_2", "acct_1"))
+        customer.refresh()
+        headers = self.sent[-1][3]
+        self.assertEqual((headers["Authorization"], headers["Stripe-Account"]), ("Bearer sk_test_2", "acct_1"))
+
+    def test_a_parameter_called_options(self):
+        self.check(lambda: pinstripe.identity.VerificationSession.create(options={"document": {"require_id_number": True}}),
+                   "post", "/v1/identity/verification_sessions", "options[document][require_id_number]=true")
+
+    def test_asyncio_and_pages(self):
+        reply = '{"object": "list", "url": "/v1/customers", "has_more": false, "data": [{"id": "cus_1", "object": "customer"}]}'
+        found = self.check(lambda: asyncio.run(pinstripe.Customer.list_async(limit=2)), "get", "/v1/customers?limit=2", reply=reply)
+        self.assertIsInstance(found.data[0], pinstripe.Customer)
+        self.check(lambda: self.assertEqual(len(list(pinstripe.Customer.auto_paging_iter())), 1), "get", reply=reply)
+
+    def test_configuration_is_read_at_each_call(self):
+        pinstripe.api_version = "2020-01-01"
+        self.addCleanup(setattr, pinstripe, "api_version", _core.api_version())
+        pinstripe.set_app_info("App", version="2", url="https://app.example")
+        self.addCleanup(setattr, pinstripe, "app_info", None)
+        pinstripe.Balance.retrieve()
+        headers = self.sent[-1][3]
+        self.assertEqual(headers["Stripe-Version"], "2020-01-01")
+        self.assertIn("App/2 (https://app.example)", headers["User-Agent"])
+        pinstripe.api_key = None
+        with self.assertRaisesRegex(pinstripe.AuthenticationError, "No API key"):
+            pinstripe.Balance.retrieve()
+        pinstripe.Balance.retrieve(api_key="sk_test_3")
+
+    def test_an_unknown_setting_warns(self):
+        with self.assertWarnsRegex(UserWarning, "api_kye"):
+            pinstripe.api_kye = "x"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pinstripe.max_network_retries = 2
+            pinstripe.log = None
+
+    def test_no_method_where_the_table_has_none(self):
+        for owner, name in [(pinstripe.Balance, "create"), (pinstripe.Customer, "nonsense"), (pinstripe.Customer, "Nonsense"),
+                            (pinstripe.checkout, "Nonsense"), (pinstripe, "Nonsense"), (pinstripe.Customer(), "confirm")]:
+            with self.subTest(name=name), self.assertRaises(AttributeError):
+                getattr(owner, name)
+
+    def test_every_operation_of_a_home_is_a_method(self):
+        count = 0
+        for name, _ in _core.objects():
+            for method, operation in _resource.methods_of(name).items():
+                if operation:
+                    cls = pinstripe._object.resolve(name)
+                    self.assertTrue(callable(getattr(cls, method)) and callable(getattr(cls, f"{method}_async")))
+                    count += 1
+        self.assertGreater(count, 400)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,153 @@
+"""Pages: of lists, searches and v2, through a transport and on a socket."""
+
+import asyncio
+import unittest
+
+from support import KEY, Server, Stage
+
+import pinstripe
+
+
+def page(ids, more, **others):
+    return {"object": "list", "url": "/v1/charges", "has_more": more, "data": [{"id": i, "object": "charge"} for i in ids], **others}
+
+
+def ids_of(items):
+    return [item.id for item in items]
+
+
+class Lists(unittest.TestCase):
+    def test_a_page_stands_for_its_data(self):
+        charges = Stage(page(["ch_2", "ch_1"], False)).client().v1.charges.list()
+        self.assertIsInstance(charges, pinstripe.ListObject)
+        self.assertEqual((ids_of(charges), len(charges), ids_of(reversed(charges))),
+                         (["ch_2", "ch_1"], 2, ["ch_1", "ch_2"]))
+        self.assertFalse(charges.is_empty)
+        with self.assertRaisesRegex(KeyError, r"\.data\[0\]"):
+            charges[0]
+        self.assertIs(pinstripe.ListObject[pinstripe.Charge], pinstripe.ListObject)
+
+    def test_auto_paging(self):
+        for driven in (False, True):
+            with self.subTest(driven=driven), Server((), "--lists", 250) as server:
+                hooks = {"on_request": lambda event: None} if driven else {}
+                charges = server.client(**hooks).v1.charges.list({"limit": 90})
+                items = list(charges.auto_paging_iter())
+                self.assertEqual(ids_of(items), [f"ch_{i:08d}" for i in range(250, 0, -1)])
+                self.assertIs(items[0], charges.data[0])
+                self.assertEqual(items[-1].metadata.number, "1")
+                self.assertEqual(len(server.requests()), 3)
+
+    def test_the_next_page_is_asked_for_early(self):
+        with Server((), "--lists", 30) as server:
+            items = server.client().v1.charges.list({"limit": 10}).auto_paging_iter()
+            for _ in range(6):
+                next(items)
+            asyncio.run(asyncio.sleep(0.2))
+            self.assertEqual(len(server.requests()), 2)
+            del items
+
+    def test_backwards(self):
+        with Server((), "--lists", 25) as server:
+            charges = server.client().v1.charges.list({"limit": 10, "ending_before": "ch_00000005"})
+            self.assertEqual(ids_of(charges.auto_paging_iter()), [f"ch_{i:08d}" for i in range(6, 26)])
+
+    def test_next_and_previous_page(self):
+        with Server((), "--lists", 25) as server:
+            first = server.client().v1.charges.list({"limit": 10})
+            second = first.next_page()
+            third = second.next_page(limit=3)
+            self.assertEqual((second.data[0].id, len(second), len(third)), ("ch_00000015", 10, 3))
+            self.assertEqual(second.previous_page().data[-1].id, "ch_00000016")
+            last = third.next_page().next_page()
+            self.assertTrue(last.is_empty)
+            self.assertIsInstance(last.next_page(), pinstripe.ListObject)
+            self.assertTrue(last.next_page().is_empty)
+
+    def test_a_nested_list_goes_on_as_its_call(self):
+        invoice = {"id": "in_1", "object": "invoice", "lines": page(["il_2"], True, url="/v1/invoices/in_1/lines")}
+        stage = Stage(invoice, page(["il_1"], False))
+        found = stage.client().v1.invoices.retrieve("in_1", options={"stripe_account": "acct_1"})
+        self.assertEqual(ids_of(found.lines.auto_paging_iter()), ["il_2", "il_1"])
+        request = stage.requests[1]
+        self.assertEqual(request.url, "https://api.stripe.com/v1/invoices/in_1/lines?limit=100&starting_after=il_2")
+        self.assertEqual(request.headers["Stripe-Account"], "acct_1")
+
+    def test_methods_on_the_lists_own_url(self):
+        stage = Stage(page([], False), {"object": "charge", "id": "c"}, {"object": "charge", "id": "c/d"}, page([], False))
+        charges = stage.client().v1.charges.list()
+        charges.create(amount=5, idempotency_key="k")
+        charges.retrieve("c/d")
+        asyncio.run(charges.list_async(limit=1))
+        self.assertEqual([(r.method, r.url[22:]) for r in stage.requests[1:]],
+                         [("POST", "/v1/charges"), ("GET", "/v1/charges/c%2Fd"), ("GET", "/v1/charges?limit=1")])
+        self.assertEqual(stage.requests[1].headers["Idempotency-Key"], "k")
+
+    def test_a_page_that_was_built_or_changed(self):
+        stage = Stage(page(["ch_1"], False))
+        built = pinstripe.ListObject._build(page(["ch_2"], True), stage.client()._requestor)
+        self.assertEqual(ids_of(built.auto_paging_iter()), ["ch_2", "ch_1"])
+        self.assertIn("starting_after=ch_2", stage.requests[0].url)
+
+    def test_an_error_of_a_later_page(self):
+        with Server([{"body": page(["ch_2"], True)}, {"status": 400, "body": {"error": {"message": "no"}}}]) as server:
+            items = server.client().v1.charges.list().auto_paging_iter()
+            self.assertEqual(next(items).id, "ch_2")
+            with self.assertRaisesRegex(pinstripe.InvalidRequestError, "no"):
+                next(items)
+
+    def test_an_url_from_outside(self):
+        bad = page(["ch_1"], True, url="//evil.example/v1/charges")
+        event = pinstripe.StripeObject._build({"list": bad}, pinstripe.StripeClient(KEY)._requestor)
+        with self.assertRaises(pinstripe.InvalidRequestError):
+            list(event.list.auto_paging_iter())
+
+
+class Searches(unittest.TestCase):
+    def test_search(self):
+        first = {"object": "search_result", "url": "/v1/charges/search", "has_more": True, "next_page": "t", "data": [{"id": "a"}]}
+        last = {**first, "has_more": False, "next_page": None, "data": [{"id": "b"}]}
+        stage = Stage(first, last, last)
+        found = stage.client().v1.charges.search({"query": "q"})
+        self.assertIsInstance(found, pinstripe.SearchResultObject)
+        self.assertEqual((found.next_page, ids_of(found.auto_paging_iter())), ("t", ["a", "b"]))
+        self.assertEqual(ids_of(found.next_search_result_page()), ["b"])
+        self.assertEqual(stage.requests[2].url, "https://api.stripe.com/v1/charges/search?query=q&page=t")
+
+
+class V2(unittest.TestCase):
+    def test_v2(self):
+        stage = Stage({"data": [{"id": "a"}], "next_page_url": "/v2/core/events?page=2"}, {"data": [], "next_page_url": "/v2/x"},
+                      {"data": [{"id": "b", "object": "v2.core.event", "type": "new.type"}], "next_page_url": None})
+        found = stage.client().v2.core.events.list({"limit": 1})
+        self.assertIs(type(found), pinstripe.v2.ListObject)
+        items = list(found.auto_paging_iter())
+        self.assertEqual(ids_of(items), ["a", "b"])
+        self.assertIs(type(items[1]), pinstripe.v2.core.Event)
+        self.assertEqual(stage.requests[1].url, "https://api.stripe.com/v2/core/events?page=2")
+
+    def test_deleted(self):
+        found = Stage({"id": "x", "object": "v2.core.account"}).client().v2.core.event_destinations.delete("x")
+        self.assertEqual(type(found).__name__, "DeletedObject")
+
+
+class Asyncio(unittest.TestCase):
+    def test_async_for(self):
+        async def main(server):
+            charges = await server.client().v1.charges.list_async({"limit": 10})
+            return [charge.id async for charge in charges.auto_paging_iter()], charges
+
+        with Server((), "--lists", 25) as server:
+            found, charges = asyncio.run(main(server))
+            self.assertEqual(found, [f"ch_{i:08d}" for i in range(25, 0, -1)])
+            self.assertEqual(len(asyncio.run(charges.next_page_async())), 10)
+
+    def test_sync_and_async_do_not_mix(self):
+        items = Stage(page(["a"], False)).client().v1.charges.list().auto_paging_iter()
+        next(items)
+        with self.assertRaises(RuntimeError):
+            items.__aiter__()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,222 @@
+"""Objects: what PYTHON.md's programs rely on, over replies of a transport."""
+
+import copy
+import gc
+import pickle
+import unittest
+import weakref
+from decimal import Decimal
+
+from support import KEY, Stage
+
+import pinstripe
+
+CUSTOMER = {
+    "id": "cus_1",
+    "object": "customer",
+    "email": None,
+    "balance": 5,
+    "address": {"city": "Oslo", "line1": "Å 1"},
+    "metadata": {"keys": "mine", "order": "6735"},
+    "preferred_locales": ["nb"],
+    "sources": {"object": "list", "data": [{"object": "card", "id": "card_1"}], "has_more": False, "url": "/v1/x"},
+}
+
+
+def retrieve(value, service="customers", ident="cus_1"):
+    return getattr(Stage(value).client().v1, service).retrieve(ident)
+
+
+class Reading(unittest.TestCase):
+    def setUp(self):
+        self.customer = retrieve(CUSTOMER)
+
+    def test_fields_are_attributes_and_items(self):
+        c = self.customer
+        self.assertEqual((c.balance, c["balance"], c.email), (5, 5, None))
+        self.assertTrue("email" in c and "nothing" not in c and 5 not in c)
+        with self.assertRaises(KeyError):
+            c["nothing"]
+        with self.assertRaises(AttributeError):
+            c.nothing
+        self.assertFalse(hasattr(c, "nothing"))
+
+    def test_a_field_wins_over_a_method(self):
+        subscription = retrieve({"object": "subscription", "id": "sub_1", "items": {"object": "list", "data": []}, "update": 1},
+                                "subscriptions", "sub_1")
+        self.assertIsInstance(subscription.items, pinstripe.ListObject)
+        self.assertEqual(subscription.update, 1)
+        self.assertEqual(self.customer.metadata.keys, "mine")
+        self.assertEqual(list(self.customer.keys())[:2], ["id", "object"])
+
+    def test_classes(self):
+        c = self.customer
+        self.assertIs(type(c), pinstripe.Customer)
+        self.assertIsInstance(c, pinstripe.StripeObject)
+        self.assertIsInstance(c.address, pinstripe.Customer.Address)
+        self.assertIsInstance(c.sources.data[0], pinstripe.Card)
+        self.assertIs(type(c.metadata), pinstripe.StripeObject)
+        self.assertNotIsInstance(c, dict)
+        self.assertIs(type(retrieve({"object": "brand_new", "x": {"y": 1}})), pinstripe.StripeObject)
+        from pinstripe.checkout import Session
+
+        self.assertIs(type(retrieve({"object": "checkout.session", "id": "cs_1"})), Session)
+
+    def test_what_can_be_changed_is_made_once(self):
+        self.assertIs(self.customer.address, self.customer["address"])
+        self.assertIs(self.customer.sources.data, self.customer.sources["data"])
+
+    def test_iteration_and_dict(self):
+        self.assertEqual(list(self.customer), list(CUSTOMER))
+        self.assertEqual(dict(self.customer.address), CUSTOMER["address"])
+        self.assertEqual(self.customer.get("balance"), 5)
+        self.assertEqual(self.customer.get("none", 7), 7)
+
+    def test_to_dict(self):
+        self.assertEqual(self.customer.to_dict(), CUSTOMER)
+        self.assertIs(type(self.customer.to_dict()["address"]), dict)
+        shallow = self.customer.to_dict(recursive=False)
+        self.assertIs(shallow["address"], self.customer.address)
+        self.customer.address.city = "Bergen"
+        self.assertEqual(self.customer.to_dict()["address"]["city"], "Bergen")
+        self.assertEqual(self.customer.to_dict()["metadata"], CUSTOMER["metadata"])
+
+    def test_numbers_and_decimals(self):
+        price = retrieve({"object": "price", "id": "p", "unit_amount_decimal": "0.10", "tax": 1.5, "big": 2**70}, "prices", "p")
+        self.assertEqual((price.unit_amount_decimal, price.tax, price.big), (Decimal("0.10"), 1.5, 2**70))
+        self.assertIs(type(price.unit_amount_decimal), Decimal)
+        self.assertEqual(price.to_dict()["unit_amount_decimal"], Decimal("0.10"))
+        self.assertEqual(price.to_dict(for_json=True)["unit_amount_decimal"], "0.10")
+        self.assertIn('"unit_amount_decimal": "0.10"', str(price))
+
+    def test_text_forms(self):
+        text = str(self.customer.address)
+        self.assertEqual(text, '{\n  "city": "Oslo",\n  "line1": "\\u00c5 1"\n}')
+        self.assertRegex(repr(self.customer), r"^<Customer customer id=cus_1 at 0x[0-9a-f]+> JSON: \{\n")
+        self.assertNotIn(KEY, repr(self.customer))
+
+    def test_equal_only_to_its_class(self):
+        other = retrieve(CUSTOMER)
+        self.assertEqual(self.customer, other)
+        self.assertNotEqual(self.customer, CUSTOMER)
+        other.balance = 6
+        self.assertNotEqual(self.customer, other)
+        self.assertNotEqual(self.customer.address, retrieve(CUSTOMER["address"]))
+        with self.assertRaises(TypeError):
+            hash(self.customer)
+        self.assertTrue(retrieve({}))
+
+    def test_last_response(self):
+        response = self.customer.last_response
+        self.assertEqual((response.code, response.request_id, response.headers["REQUEST-ID"]), (200, "req_1", "req_1"))
+        self.assertEqual(response.data, CUSTOMER)
+        self.assertIsNone(self.customer.address.last_response)
+        self.assertIsNone(pinstripe.Customer("cus_1").last_response)
+
+    def test_odd_texts(self):
+        value = {"object": "x", "nul": "a\0b", "": 1, "é": "ü", "__class__": "kept", "deep": [[{"a": []}]]}
+        o = retrieve(value)
+        self.assertEqual((o.nul, o[""], o["é"], getattr(o, "é"), o["__class__"]), ("a\0b", 1, "ü", "ü", "kept"))
+        self.assertIs(o.__class__, pinstripe.StripeObject)
+        self.assertEqual(o.to_dict(), value)
+
+
+class Changing(unittest.TestCase):
+    def setUp(self):
+        self.stage = Stage(CUSTOMER, {**CUSTOMER, "balance": 9})
+        self.customer = self.stage.client().v1.customers.retrieve("cus_1")
+
+    def test_assignment_and_deletion(self):
+        c = self.customer
+        c.balance = 7
+        c["new"] = [1]
+        del c.email
+        del c["preferred_locales"]
+        self.assertEqual((c.balance, c.new, "email" in c), (7, [1], False))
+        with self.assertRaises(AttributeError):
+            del c.email
+        with self.assertRaises(KeyError):
+            del c["email"]
+        with self.assertRaisesRegex(ValueError, "empty string"):
+            c.description = ""
+
+    def test_save_sends_what_changed(self):
+        c = self.customer
+        c.description = None
+        c.metadata = {"order": "1"}
+        c.address.city = "Bergen"
+        self.assertIs(c.save(), c)
+        body = self.stage.requests[1].body.decode()
+        self.assertEqual(sorted(body.split("&")),
+                         ["address[city]=Bergen", "description=", "metadata[keys]=", "metadata[order]=1"])
+        self.assertEqual(self.stage.requests[1].url, "https://api.stripe.com/v1/customers/cus_1")
+        self.assertEqual((c.balance, c.address.city), (9, "Oslo"))
+        self.assertEqual(c.serialize(), {})
+        c.save()  # sends nothing
+
+    def test_refresh_in_place(self):
+        address = self.customer.address
+        self.assertIs(self.customer.refresh(), self.customer)
+        self.assertEqual((self.customer.balance, address.city), (9, "Oslo"))
+
+    def test_refresh_from_and_update(self):
+        self.customer.refresh_from({"id": "cus_1", "balance": 1}, "sk_test_other")
+        self.assertEqual((self.customer.balance, "email" in self.customer), (1, False))
+        self.assertEqual(self.customer.api_key, "sk_test_other")
+        self.customer.update({"balance": 2})
+        self.assertEqual(self.customer.serialize(), {"balance": 2})
+
+
+class Copies(unittest.TestCase):
+    def setUp(self):
+        self.customer = retrieve(CUSTOMER)
+
+    def test_copy(self):
+        shallow, deep = copy.copy(self.customer), copy.deepcopy(self.customer)
+        self.assertEqual((shallow, deep), (self.customer, self.customer))
+        deep.address.city = shallow.balance = "x"
+        self.assertEqual((self.customer.address.city, self.customer.balance), ("Oslo", 5))
+        self.assertEqual(shallow.api_key, KEY)
+
+    def test_pickle_never_holds_a_key(self):
+        _ = self.customer.address
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            data = pickle.dumps(self.customer, protocol)
+            self.assertNotIn(KEY.encode(), data)
+            again = pickle.loads(data)
+            self.assertEqual(again, self.customer)
+            self.assertIs(type(again.address), pinstripe.Customer.Address)
+            self.assertIsNone(again.last_response)
+
+    def test_an_unpickled_object_uses_the_global_configuration(self):
+        again = pickle.loads(pickle.dumps(self.customer))
+        self.assertIsNone(again.api_key)
+        with self.assertRaises(pinstripe.AuthenticationError):
+            again.refresh()
+
+    def test_construct_from(self):
+        c = pinstripe.Customer.construct_from(CUSTOMER, "sk_test_2")
+        self.assertEqual((c.to_dict(), c.api_key), (CUSTOMER, "sk_test_2"))
+        self.assertIsInstance(c.address, pinstripe.Customer.Address)
+        event = pinstripe.Event.construct_from({"id": "evt_1", "object": "event", "data": {"object": c}}, None)
+        self.assertIsInstance(event.data.object, pinstripe.Customer)
+        found = pinstripe.convert_to_stripe_object([CUSTOMER, 5])
+        self.assertEqual((type(found[0]), found[1]), (pinstripe.Customer, 5))
+        with self.assertRaisesRegex(TypeError, "values.x"):
+            pinstripe.Customer.construct_from({"x": object()}, None)
+
+    def test_weak_references_and_collection(self):
+        reference = weakref.ref(self.customer)
+        self.customer.myself = self.customer
+        self.customer = None
+        gc.collect()
+        self.assertIsNone(reference())
+
+    def test_children_outlive_their_parents(self):
+        card = retrieve(CUSTOMER).sources.data[0]
+        gc.collect()
+        self.assertEqual(card.id, "card_1")
+
+
+if __name__ == "__main__":
+    unittest.main()
