@@ -169,6 +169,11 @@ static int protected_open(lua_State *L) {
   return 0;
 }
 
+/* The error on the top of the stack, read without any allocation, which could fail out of all protection. */
+static const char *reason_of(lua_State *L) {
+  return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is not a string";
+}
+
 bool behaviour_open(struct ps_sandbox *s, const ps_sandbox_options *options) {
   s->memory = pool_new();
   lua_State *L = s->lua = s->memory ? lua_newstate(pool_allocate, s->memory) : NULL;
@@ -182,8 +187,7 @@ bool behaviour_open(struct ps_sandbox *s, const ps_sandbox_options *options) {
   lua_pushlightuserdata(L, s);
   lua_pushlightuserdata(L, (void *)(uintptr_t)options);
   if (lua_pcall(L, 2, 0, 0) == LUA_OK) return true;
-  const char *message = lua_tostring(L, -1);
-  snprintf(s->error, sizeof s->error, "%s", message ? message : "the behaviour could not be loaded");
+  snprintf(s->error, sizeof s->error, "%s", reason_of(L));
   return false;
 }
 
@@ -261,8 +265,7 @@ static bool call(lua_State *L, lua_CFunction function, void *argument) {
 
 /* Notes why a call failed, for the next reply: nobody else could be told. */
 static void note_failure(struct ps_sandbox *s, const char *when) {
-  const char *reason = lua_type(s->lua, -1) == LUA_TSTRING ? lua_tostring(s->lua, -1) : "an error that is not a string";
-  snprintf(s->failure, sizeof s->failure, "The sandbox failed %s: %s", when, reason);
+  snprintf(s->failure, sizeof s->failure, "The sandbox failed %s: %s", when, reason_of(s->lua));
 }
 
 void behaviour_handle(request *r) {

@@ -24,18 +24,18 @@ enum { MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64 };
 typedef struct key {
   const char *text;
   size_t length;
+  int value; /* its place on Lua's stack */
 } key;
 
 typedef struct host {
   ps_buf out; /* text being made */
   key *keys;  /* of the maps being printed, one behind the other */
   size_t count, capacity;
+  int depth; /* of what is being printed */
   uint64_t dice;
 } host;
 
-static host *to_host(lua_State *L) {
-  return lua_touserdata(L, lua_upvalueindex(1));
-}
+static host *to_host(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 
 static int host_gc(lua_State *L) {
   host *h = luaL_checkudata(L, 1, HOST_TYPE);
@@ -56,15 +56,19 @@ static int push_out(lua_State *L, host *h) {
 
 /* ---- Tables to JSON ---- */
 
-static void push_key(lua_State *L, host *h, const char *text, size_t length) {
+/* Notes a key, whose text belongs to a table on the stack. */
+static void push_key(lua_State *L, host *h, const char *text, size_t length, int value) {
   if (h->count == h->capacity) {
     size_t capacity = h->capacity ? 2 * h->capacity : 256;
     key *keys = realloc(h->keys, capacity * sizeof *keys);
-    if (!keys) luaL_error(L, "not enough memory");
+    if (!keys) {
+      luaL_error(L, "not enough memory");
+      return;
+    }
     h->keys = keys;
     h->capacity = capacity;
   }
-  h->keys[h->count++] = (key){text, length};
+  h->keys[h->count++] = (key){text, length, value};
 }
 
 static int rank(const key *k) {
@@ -85,11 +89,24 @@ static void new_line(host *h, int indent) {
   ps_buf_add(&h->out, spaces, length < sizeof spaces ? length : sizeof spaces - 1);
 }
 
+/* Most text is plain, and goes out as it is. */
+static void print_text(host *h, const char *text, size_t length) {
+  size_t i = 0;
+  while (i < length && text[i] >= ' ' && text[i] <= '~' && text[i] != '"' && text[i] != '\\') i++;
+  if (i < length || !ps_buf_reserve(&h->out, length + 2)) {
+    ps_json_write_string(&h->out, text, length);
+    return;
+  }
+  char *to = h->out.data + h->out.length;
+  *to = '"';
+  memcpy(to + 1, text, length);
+  to[length + 1] = '"';
+  h->out.length += length + 2;
+}
+
 static void print(lua_State *L, host *h, int indent);
 
-static int deeper(int indent) {
-  return indent < 0 ? indent : indent + 1;
-}
+static int deeper(int indent) { return indent < 0 ? indent : indent + 1; }
 
 static void print_list(lua_State *L, host *h, int indent) {
   int list = lua_gettop(L);
@@ -106,14 +123,16 @@ static void print_list(lua_State *L, host *h, int indent) {
   lua_pop(L, 1);
 }
 
-/* The keys of the map on the top of the stack, sorted, from `first` on. */
-static void sort_keys(lua_State *L, host *h, size_t first) {
+/* Takes the map on the top of the stack apart: its keys, sorted, from `first` on; each value's place on the stack. */
+static void take_apart(lua_State *L, host *h, size_t first) {
   int map = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, map); lua_pop(L, 1)) {
+  for (lua_pushnil(L); lua_next(L, map);) {
     size_t length;
     if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a JSON object's keys are strings");
+    luaL_checkstack(L, 8, "too much for JSON");
     const char *text = lua_tolstring(L, -2, &length);
-    push_key(L, h, text, length);
+    lua_insert(L, -2);
+    push_key(L, h, text, length, lua_gettop(L) - 1);
   }
   if (h->count > first) qsort(h->keys + first, h->count - first, sizeof *h->keys, compare_keys);
 }
@@ -121,23 +140,22 @@ static void sort_keys(lua_State *L, host *h, size_t first) {
 static void print_map(lua_State *L, host *h, int indent) {
   int map = lua_gettop(L);
   size_t first = h->count;
-  sort_keys(L, h, first);
+  take_apart(L, h, first);
   size_t end = h->count;
   ps_buf_char(&h->out, '{');
   for (size_t i = first; i < end; i++) {
     key k = h->keys[i];
     if (i > first) ps_buf_char(&h->out, ',');
     new_line(h, deeper(indent));
-    ps_json_write_string(&h->out, k.text, k.length);
+    print_text(h, k.text, k.length);
     ps_buf_add(&h->out, indent < 0 ? ":" : ": ", indent < 0 ? 1 : 2);
-    lua_pushlstring(L, k.text, k.length);
-    lua_rawget(L, map);
+    lua_pushvalue(L, k.value);
     print(L, h, deeper(indent));
   }
   if (end > first) new_line(h, indent);
   ps_buf_char(&h->out, '}');
   h->count = first;
-  lua_pop(L, 1);
+  lua_settop(L, map - 1);
 }
 
 static bool is_list(lua_State *L, int index) {
@@ -157,7 +175,7 @@ static void print_number(lua_State *L, host *h) {
 static void print_string(lua_State *L, host *h) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
-  ps_json_write_string(&h->out, text, length);
+  print_text(h, text, length);
 }
 
 /* Prints the value on the top of the stack and pops it. A negative indent: on one line. */
@@ -165,9 +183,10 @@ static void print(lua_State *L, host *h, int indent) {
   luaL_checkstack(L, 8, "too deep for JSON");
   int type = lua_type(L, -1);
   if (type == LUA_TTABLE) {
-    if (lua_gettop(L) > 4 * MOST_DEPTH) luaL_error(L, "too deep for JSON");
+    if (++h->depth > MOST_DEPTH) luaL_error(L, "too deep for JSON");
     if (is_list(L, -1)) print_list(L, h, indent);
     else print_map(L, h, indent);
+    h->depth--;
     return;
   }
   if (type == LUA_TSTRING) print_string(L, h);
@@ -178,14 +197,16 @@ static void print(lua_State *L, host *h, int indent) {
   lua_pop(L, 1);
 }
 
-/* host.encode(value, pretty) → text */
+/* host.encode(value, pretty) → text; the pretty one ends with a newline */
 static int host_encode(lua_State *L) {
   host *h = to_host(L);
   bool pretty = lua_toboolean(L, 2);
   luaL_checkany(L, 1);
   lua_settop(L, 1);
   h->out.length = h->count = 0;
+  h->depth = 0;
   print(L, h, pretty ? 0 : -1);
+  if (pretty) ps_buf_char(&h->out, '\n');
   return push_out(L, h);
 }
 
@@ -212,7 +233,10 @@ static parsed *push_parsed(lua_State *L, const char *text, size_t length) {
   luaL_setmetatable(L, PARSED_TYPE);
   p->arena = ps_arena_new(2 * length);
   p->text = malloc(length + 1);
-  if (!p->arena || !p->text) luaL_error(L, "not enough memory");
+  if (!p->arena || !p->text) {
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
   memcpy(p->text, text, length);
   p->text[length] = 0;
   return p;
@@ -312,9 +336,7 @@ static void note_key(lua_State *L, int table) {
 }
 
 /* Pushes the key that the next item of `table` gets. */
-static void push_next_item(lua_State *L, int table) {
-  lua_pushfstring(L, "%d", (int)raw_length(L, table));
-}
+static void push_next_item(lua_State *L, int table) { lua_pushfstring(L, "%d", (int)raw_length(L, table)); }
 
 /* Replaces `table` by the table under the key on the top of the stack, made as needed; false: there is a plain value. */
 static bool enter(lua_State *L, int table) {
@@ -323,7 +345,7 @@ static bool enter(lua_State *L, int table) {
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     note_key(L, table);
-    lua_newtable(L);
+    lua_createtable(L, 2, 2);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, table);
@@ -418,7 +440,7 @@ static int host_form(lua_State *L) {
   host *h = to_host(L);
   const char *s = luaL_checklstring(L, 1, &length), *end = s + length;
   lua_settop(L, 1);
-  lua_newtable(L);
+  lua_createtable(L, 4, 4);
   while (s < end) {
     const char *stop = memchr(s, '&', (size_t)(end - s));
     if (!stop) stop = end;
@@ -568,7 +590,7 @@ int luaopen_sandbox_host(lua_State *L) {
   new_type(L, PARSED_TYPE, parsed_gc);
   luaL_newlibtable(L, host_functions);
   host *h = lua_newuserdatauv(L, sizeof *h, 0);
-  *h = (host){PS_BUF_INIT, NULL, 0, 0, 0};
+  *h = (host){PS_BUF_INIT, NULL, 0, 0, 0, 0};
   luaL_setmetatable(L, HOST_TYPE);
   luaL_setfuncs(L, host_functions, 1);
   lua_pushlightuserdata(L, NULL);

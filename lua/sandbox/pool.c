@@ -18,13 +18,9 @@ struct pool {
   char *at, *end; /* what is left of the newest chunk */
 };
 
-static size_t class_of(size_t size) {
-  return (size - 1) / GRAIN;
-}
+static size_t class_of(size_t size) { return (size - 1) / GRAIN; }
 
-pool *pool_new(void) {
-  return calloc(1, sizeof(pool));
-}
+pool *pool_new(void) { return calloc(1, sizeof(pool)); }
 
 void pool_free(pool *p) {
   for (block *c = p ? p->chunks : NULL, *next; c; c = next) {

@@ -54,7 +54,7 @@ static long resident(void) {
 int main(int argc, char **argv) {
   double start = now();
   if (argc != 2) fail("usage: sandbox LIBRARY");
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (!library) fail(dlerror());
   ps_sandbox *(*begin)(const ps_sandbox_options *) = find(library, "ps_sandbox_start");
   const char *(*url)(const ps_sandbox *) = find(library, "ps_sandbox_url");

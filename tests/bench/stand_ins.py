@@ -1,8 +1,8 @@
 """The sandbox beside two other stand-ins for the API, stripe-mock (canned answers) and localstripe (stateful, Python).
 
-Rates are wrk's, with 16 connections on one thread, each side in turn in every round; a reply that is no 2xx ends the run.
-A start is from the process's beginning to the first reply on a socket; in process, from before the library is loaded.
-Memory is the resident set, after the first reply and, by customer, between two counts of them."""
+Rates are wrk's, with 16 connections on one thread, each side in turn in every round; a reply that is no 2xx ends the
+run. A start is from the process's beginning to the first reply on a socket; in process, from before the library is
+loaded. Memory is the resident set, after the first reply and, by customer, between two counts of them."""
 
 import json
 import os
@@ -50,7 +50,8 @@ def create_customer(base):
 
 
 class StandIn:
-    """A server of the API as a process of its own. `command` may name a port by {port}; else its first line has a URL."""
+    """A server of the API as a process of its own. `command` may name a port by {port}; else its first line has a
+    URL."""
 
     def __init__(self, command, path="/v1/customers"):
         self.command, self.path = command, path

@@ -7,7 +7,8 @@ local folder = source .. "/lua/sandbox/behaviour/"
 table.insert(package.searchers, 2, function(name)
   local rest = name == "sandbox" and "init" or name:match "^sandbox%.(.+)"
   if not rest or rest == "host" then return nil end
-  return loadfile(folder .. rest:gsub("%.", "/") .. ".lua") or "no " .. rest
+  local chunk, why = loadfile(folder .. rest:gsub("%.", "/") .. ".lua")
+  return chunk or "\n\t" .. why
 end)
 
 local pinstripe = require "pinstripe"

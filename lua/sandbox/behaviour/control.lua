@@ -210,7 +210,7 @@ local function unlisten(box, _, ids)
 end
 
 local function reply_with(value)
-  return { status = 200, headers = { ["Content-Type"] = "application/json" }, body = host.encode(value, true) .. "\n" }
+  return { status = 200, headers = { ["Content-Type"] = "application/json" }, body = host.encode(value, true) }
 end
 
 local function flush(box)

@@ -24,7 +24,7 @@ function errors.is(value) return getmetatable(value) == Error end
 
 --- 400 invalid_request_error: {message, param?, code?, ...}
 function errors.invalid(fields)
-  return errors.new(fields.status or 400, "invalid_request_error", fields)
+  return errors.new(400, "invalid_request_error", fields)
 end
 
 --- 402 card_error: {message, code, decline_code?, charge?, payment_intent?, payment_method?, ...}
@@ -91,7 +91,7 @@ function errors.reply(err, show)
     if show and type(value) == "table" and value.object then value = show(value) end
     body[name] = value
   end
-  return { status = err.status, headers = err.headers, body = host.encode({ error = body }, true) .. "\n" }
+  return { status = err.status, headers = err.headers or {}, body = host.encode({ error = body }, true) }
 end
 
 return errors

@@ -35,10 +35,16 @@ local function unset(field)
   return shape.empty(field)
 end
 
+local function land_entries(t, value)
+  local entries = {}
+  for name, part in pairs(value) do entries[name] = land(t, part, nil) end
+  return entries
+end
+
 -- Fields inside a nested object: those that were not sent keep their value.
 local function land_map(t, value, old)
   local fields = t.fields and spec.fields(t) or t.ref and spec.object(t.ref) and spec.object(t.ref).by_name
-  if not fields then return value end
+  if not fields then return t.of and land_entries(t.of, value) or value end
   local landed = is_map(old) and old.object == nil and old or shape.nested(t)
   local copy = {}
   for name, part in pairs(landed) do copy[name] = part end
@@ -68,6 +74,13 @@ local scalars = {
   number = "number", timestamp = "number", bool = "boolean",
 }
 
+local function is_known(t, word)
+  for _, value in ipairs(t.values) do
+    if value == word then return true end
+  end
+  return t.open or false
+end
+
 --- The value of `field` when a parameter of its name is `value`; nil if it is of another form than the field.
 function land(field, value, old)
   if value == null then return unset(field) end
@@ -82,7 +95,7 @@ function land(field, value, old)
     return nil
   end
   if scalars[kind] then
-    if type(value) == scalars[kind] then return value end
+    if type(value) == scalars[kind] and (kind ~= "enum" or is_known(field, value)) then return value end
     return nil
   end
   if kind == "array" then return host.is_array(value) and land_items(field, value) or nil end
@@ -209,15 +222,15 @@ end
 
 -- What an object has one of, under its own path: made when first asked for.
 local function part(call, owner)
-  local kind = call.operation.object
-  local object = call.store:newest(kind, { parent = owner.id })()
-  if object then return object end
-  object = generic.blank(call, kind)
-  object.id = object.id or owner.id
-  belong(call, object)
-  call.store:insert(object, owner.id)
-  if not spec.object(kind).by_name.id then object.id = nil end
-  return object
+  local kind, singletons = call.operation.object, call.store.state.singletons
+  local key = kind .. " " .. owner.id
+  if not singletons[key] then
+    local object = generic.blank(call, kind)
+    if object.id then object.id = call.store:new_id(spec.object(kind).id_prefix or "") end
+    belong(call, object)
+    singletons[key] = object
+  end
+  return singletons[key]
 end
 
 -- The object that an operation is about: the path's last, or what that has one of, or what the account has one of.

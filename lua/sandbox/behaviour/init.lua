@@ -190,16 +190,16 @@ local function unknown_url(request)
 end
 
 -- The operation at a request's path, and the ids in it.
-local function route(request)
-  local found = table.pack(host.route(request.method, request.path))
-  local operation = found[1] and spec.operation(found[1])
+local function routed(request, id, ...)
+  local operation = id and spec.operation(id)
   if not operation then error(unknown_url(request)) end
-  local ids = {}
-  for i = 2, found.n do
-    ids[i - 1] = found[i]
-    ids[operation.ids[i - 1]] = found[i]
-  end
+  local ids = { ... }
+  for i, name in ipairs(operation.ids) do ids[name] = ids[i] end
   return operation, ids
+end
+
+local function route(request)
+  return routed(request, host.route(request.method, request.path))
 end
 
 -- The call that a request makes: who, what, with what. Raises what is wrong before anything has happened.
@@ -209,12 +209,14 @@ local function open(box, request, request_id)
   local operation, ids = route(request)
   accounts.check_scope(kind, operation)
   local header = headers["stripe-account"]
-  local this = call.new(box, accounts.acting(box, platform, header), platform, {
+  local account = accounts.acting(box, platform, header)
+  local this = call.new(box, account, platform, {
+    box = box, account = account, store = false, platform = false, tree = false, executed = false, -- room for all
     operation = operation, ids = ids, path = request.path, request_id = request_id, headers = headers,
     version = headers["stripe-version"], key_kind = kind, account_header = header,
     key = request.method ~= "GET" and headers["idempotency-key"] or nil,
+    params = params.read(operation, raw_params(request, operation), headers["stripe-version"]),
   })
-  this.params = params.read(operation, raw_params(request, operation), this.version)
   this.tree = render.tree(this.params.expand)
   render.check(operation, this.tree)
   return this
@@ -223,7 +225,7 @@ end
 local function body_of(this, result)
   if result.binary then return result.binary, result.content_type end
   local shown = this.operation.version == 2 and v2.render(this, result) or render.result(this, result)
-  return host.encode(shown, true) .. "\n"
+  return host.encode(shown, true)
 end
 
 local function run(this)
@@ -233,7 +235,10 @@ local function run(this)
   local result, err = this.operation.handler(this)
   if not result then error(err) end
   local body, content_type = body_of(this, result)
-  return { status = result.status_code or 200, headers = { ["Content-Type"] = content_type }, body = body }
+  local headers = {
+    ["Content-Type"] = content_type, ["Request-Id"] = this.request_id, ["Stripe-Version"] = this.version,
+  }
+  return { status = result.status_code or 200, headers = headers, body = body }
 end
 
 local function show(this)
@@ -252,13 +257,13 @@ local unkept = { [401] = true, [409] = true, [429] = true }
 
 -- Carries a call out, or gives the reply that its key stands for.
 local function carry_out(box, request, this)
-  local keyed = this.key and (request.method == "POST" or this.operation.version == 2)
+  local keyed = this.key and this.key ~= "" and (request.method == "POST" or this.operation.version == 2)
   local earlier = keyed and idempotency.check(box, request, this)
   if earlier then return earlier end
   local ok, reply = pcall(run, this)
   if not ok then reply = failure(reply, this, request.path) end
-  reply.headers = reply.headers or {}
   if keyed then
+    reply.headers = reply.headers or {}
     reply.headers["Idempotency-Key"], reply.headers["Original-Request"] = this.key, this.request_id
     if this.executed and not unkept[reply.status] then idempotency.store(box, request, this, reply) end
   end

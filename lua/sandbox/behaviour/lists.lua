@@ -199,7 +199,7 @@ end
 -- Lists of one kind, the usual case: by row numbers alone.
 local function page_of_kind(store, kind, query)
   local from, to, upwards = 1, store:rows(kind), query.before ~= nil
-  if query.created then
+  if query.created and spec.object(kind).by_name.created then
     if store:is_sorted(kind) then
       from, to = created_bounds(store, kind, query.created)
     else

@@ -21,10 +21,13 @@ local function cannot_expand(path)
   return errors.invalid { message = ("This property cannot be expanded (%s)."):format(path), param = "expand" }
 end
 
+local none = {}
+
 --- The tree of an `expand` parameter; raises the API's error for one that is too deep.
 function render.tree(paths)
+  if type(paths) ~= "table" then return none end
   local tree = {}
-  for _, path in ipairs(type(paths) == "table" and paths or {}) do
+  for _, path in ipairs(paths) do
     local node, depth = tree, 0
     for name in path:gmatch "[^.]+" do
       depth = depth + 1

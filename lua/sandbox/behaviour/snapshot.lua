@@ -85,7 +85,7 @@ end
 function snapshot.take(box)
   local state = box:save()
   local shown = out(with(state, { accounts = lean(state.accounts) }))
-  return host.encode({ pinstripe_snapshot = FORMAT, state = shown }, true) .. "\n"
+  return host.encode({ pinstripe_snapshot = FORMAT, state = shown }, true)
 end
 
 --- Puts a text's state in the place of the sandbox's. Returns true; or nil and what is wrong with the text: then

@@ -2,6 +2,7 @@
 --- events, errors with types of their own. Objects are kept as those of v1 are; what is particular to one kind is at
 --- the end.
 
+local accounts = require "sandbox.flows.accounts"
 local actions = require "sandbox.actions"
 local deliveries = require "sandbox.deliveries"
 local errors = require "sandbox.errors"
@@ -38,20 +39,6 @@ local PREFIXES = {
 --- Seconds as v2 writes them.
 function v2.time(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%S.000Z", seconds)
-end
-
--- Days from 1970-01-01 to a date.
-local function days(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
-end
-
---- Seconds of a time as v2 writes it; nil if it is none.
-function v2.seconds(text)
-  local year, month, day, hour, minute, second = tostring(text):match "^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)"
-  if not year then return nil end
-  return days(math.tointeger(year), math.tointeger(month),
-    math.tointeger(day)) * 86400 + hour * 3600 + minute * 60 + second
 end
 
 local function stamp(call, seconds) return v2.time(call:now() + (seconds or 0)) end
@@ -146,14 +133,15 @@ local function holds(value, wanted)
   return false
 end
 
+-- Times compare as their texts do, to the second; a number is a time in seconds.
 local function bound(operator)
   local compare = ({
     gt = function(a, b) return a > b end, gte = function(a, b) return a >= b end,
     lt = function(a, b) return a < b end, lte = function(a, b) return a <= b end,
   })[operator]
   return function(value)
-    local limit = v2.seconds(value) or tonumber(value)
-    return function(object) return limit ~= nil and compare(v2.seconds(object.created), limit) end
+    local limit = (type(value) == "number" and v2.time(value) or value):sub(1, 19)
+    return function(object) return compare(object.created:sub(1, 19), limit) end
   end
 end
 
@@ -335,12 +323,12 @@ end
 
 -- The same account is one of v1's, so that Stripe-Account and /v1/accounts find it.
 own["v2.core.accounts.create"] = function(call)
-  local account, twin = settle(v2.build(call, nil, { id = "acct_1" .. host.id(15) })), shape.new "account"
+  local params = { controller = {}, email = call.params.contact_email }
+  local as_v1 = setmetatable({ params = params, operation = spec.operation "accounts.create" }, { __index = call })
+  local twin = accounts.operations["accounts.create"](as_v1)
+  local account = settle(v2.build(call, nil, { id = twin.id }))
   account.requirements, account.future_requirements = { entries = array {} }, { entries = array {} }
-  v2.keep(call, account)
-  twin.id, twin.type, twin.email = account.id, "none", account.contact_email or null
-  call.store:insert(twin)
-  return account
+  return v2.keep(call, account)
 end
 
 own["v2.core.accounts.update"] = function(call)

@@ -220,7 +220,8 @@ end
 -- The person of an individual account, who stands in the account and among its persons.
 local function add_individual(call, account, fields)
   local person = generic.build(setmetatable({ params = fields }, { __index = call }), "person")
-  person.account, person.relationship = account.id, { representative = true }
+  person.account = account.id
+  person.relationship = generic.land(spec.object("person").by_name.relationship, { representative = true })
   call.platform:insert(person, account.id)
   events.emit(call, "person.created", person)
   return host.copy(person)

@@ -69,7 +69,8 @@ function flow.refund(call, fee, amount, metadata)
     })
   end
   call.store:update(refund, { balance_transaction = post(call, -1).id })
-  post(call:on(fee.account), 1)
+  local there = call:on(fee.account) -- nil once the account has left
+  if there then post(there, 1) end
   local refunded = fee.amount_refunded + amount
   local changes = { amount_refunded = refunded, refunded = refunded == fee.amount }
   generic.apply(call, fee, changes, "application_fee.refunded")

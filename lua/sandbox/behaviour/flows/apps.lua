@@ -50,7 +50,7 @@ end
 -- OAuth has an error form of its own.
 local function refuse(code, description)
   local body = { error = code, error_description = description }
-  return { status_code = 400, binary = host.encode(body, true) .. "\n", content_type = "application/json" }
+  return { status_code = 400, binary = host.encode(body, true), content_type = "application/json" }
 end
 
 local function tokens_of(call)

@@ -93,9 +93,9 @@ local function card_details(charge, held, how)
   for name in pairs(spec.fields(spec.fields(spec.object("charge").by_name.payment_method_details).card)) do
     if method.card[name] ~= nil then card[name] = method.card[name] end
   end
-  local address = given(charge.billing_details.address) or {}
+  local address, checked = given(charge.billing_details.address) or {}, given(method.card.checks)
   card.checks = methods.checks(held.note, {
-    cvc = method.card.checks.cvc_check ~= null, line1 = given(address.line1), postal_code = given(address.postal_code),
+    cvc = checked and checked.cvc_check ~= null, line1 = given(address.line1), postal_code = given(address.postal_code),
   })
   local function may(asked) return { status = asked and "available" or "unavailable" } end
   card.amount_authorized, card.network, card.mandate = charge.amount, card.brand, how.mandate or null
@@ -154,7 +154,9 @@ end
 local function draw_up(call, fields, held, how)
   local charge, method = shape.new "charge", held.method
   for _, name in ipairs(TAKEN) do
-    if fields[name] ~= nil then charge[name] = host.copy(fields[name]) end
+    local value = fields[name]
+    if type(value) == "table" then value = generic.land(spec.object("charge").by_name[name], host.copy(value)) end
+    if value ~= nil then charge[name] = value end
   end
   charge.id, charge.created = call.store:new_id(method.type == "card" and "ch_" or "py_"), call:now()
   charge.payment_intent, charge.payment_method = fields.payment_intent or null, method.id

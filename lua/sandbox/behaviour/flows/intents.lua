@@ -3,6 +3,7 @@
 local common = require "sandbox.flows.common"
 local errors = require "sandbox.errors"
 local events = require "sandbox.events"
+local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local methods = require "sandbox.flows.payment_methods"
 local shape = require "sandbox.shape"
@@ -251,7 +252,8 @@ intents.operations["test_helpers.confirmation_tokens.create"] = function(call)
   local held = intents.choose(call, params)
   local token = shape.new "confirmation_token"
   for _, name in ipairs { "return_url", "setup_future_usage" } do token[name] = params[name] or null end
-  token.shipping = params.shipping and host.copy(params.shipping) or null
+  token.shipping = params.shipping and generic.land(spec.object("confirmation_token").by_name.shipping, params.shipping)
+    or null
   token.expires_at, token.use_stripe_sdk = call:now() + TOKEN_LASTS, true
   if held then
     local preview = host.copy(held.method)

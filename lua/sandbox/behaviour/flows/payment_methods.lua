@@ -392,7 +392,7 @@ function methods.attach(call, held, customer)
     local address = method.billing_details.address
     if address == null then address = { line1 = null, postal_code = null } end
     changes.card.checks = methods.checks(held.note, {
-      cvc = method.card.checks.cvc_check ~= null, line1 = address.line1 ~= null,
+      cvc = method.card.checks ~= null and method.card.checks.cvc_check ~= null, line1 = address.line1 ~= null,
       postal_code = address.postal_code ~= null,
     })
   end

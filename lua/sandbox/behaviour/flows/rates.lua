@@ -41,11 +41,14 @@ flow.operations["shipping_rates.update"] = function(call)
   local rate, fixed = call:target(), call.params.fixed_amount
   call.params.fixed_amount = nil
   local changes = generic.merge(rate, call.params)
-  if fixed and fixed.currency_options then
+  if fixed and fixed.currency_options and rate.fixed_amount then
     changes.fixed_amount = host.copy(rate.fixed_amount)
     local options = changes.fixed_amount.currency_options or {}
     for currency, option in pairs(fixed.currency_options) do
-      options[currency] = { amount = option.amount, tax_behavior = option.tax_behavior or "unspecified" }
+      local before = options[currency] or { amount = 0, tax_behavior = "unspecified" }
+      options[currency] = {
+        amount = option.amount or before.amount, tax_behavior = option.tax_behavior or before.tax_behavior,
+      }
     end
     changes.fixed_amount.currency_options = options
   end

@@ -46,7 +46,8 @@ local function attempt_details(held, authenticated)
     details.network, details.wallet = held.method.card.brand, null
     if authenticated then details.three_d_secure = methods.authenticated "setup_attempt" end
   end
-  return { type = kind, [kind] = details }
+  local known = spec.fields(spec.object("setup_attempt").by_name.payment_method_details)[kind]
+  return { type = kind, [kind] = known and details or nil }
 end
 
 local function begin_attempt(call, intent, held)

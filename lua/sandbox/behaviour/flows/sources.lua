@@ -16,6 +16,7 @@ local lists = require "sandbox.lists"
 local methods = require "sandbox.flows.payment_methods"
 local shape = require "sandbox.shape"
 local store = require "sandbox.store"
+local spec = require "sandbox.spec"
 
 local null = host.null
 local refuse = common.refuse
@@ -192,6 +193,7 @@ sources.operations["sources.create"] = function(call)
   local source, note = generic.build(call), {}
   local kind = params.type or params.token and "card"
   if not kind then error(errors.parameter_missing "type") end
+  if not spec.object("source").by_name[kind] then error(errors.bad("type", "type", kind)) end
   source.type, source.metadata = kind, source.metadata ~= null and source.metadata or {}
   local token
   if params.token then

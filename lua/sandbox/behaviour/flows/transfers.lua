@@ -150,6 +150,9 @@ function flow.reverse(call, transfer, amount, fields)
 end
 
 local function check_funds_there(there, transfer, amount)
+  if not there then
+    common.refuse(("Account %s does not exist any more."):format(transfer.destination), nil, "account_invalid")
+  end
   if ledger.total(there, transfer.currency) >= amount then return end
   common.refuse(("Account %s does not have the funds to reverse this transfer."):format(transfer.destination),
     nil, "balance_insufficient")
