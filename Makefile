@@ -63,11 +63,12 @@ lint:
 
 format:
 	@.ci/install lint
-	find core lua/module lua/sandbox lua/shell tests examples -name '*.[ch]' | xargs clang-format -i
+	find core bindings lua/module lua/sandbox lua/shell tests examples -name '*.[ch]' | xargs clang-format -i
 
 bench: all
 	@.ci/install bench
 	@tests/bench/run $(BUILD)
+	@tests/bench/transfers $(BUILD)
 
 env:
 	@[ -e $(BUILD)/lua/5.4/pinstripe/core.so ] || echo "make env: nothing is built yet: run make" >&2

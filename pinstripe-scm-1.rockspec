@@ -15,7 +15,7 @@ dependencies = {
   "lua >= 5.1, < 5.5",
 }
 -- libcurl, yajl and OpenSSL are found by pkg-config. An archive of `make dist` carries the generated C; a checkout generates it,
--- with Python.
+-- with Python. Where libmicrohttpd and the static library of Lua 5.4 are found too, the sandbox is built.
 build = {
   type = "cmake",
   variables = {

@@ -9,9 +9,6 @@
 
 %rename("%(strip:[ps_])s") "";
 
-/* Only a call that waits lets the language's other threads run. */
-%nothread;
-
 #ifdef SWIGPYTHON
 %include "python/typemaps.i"
 #endif
@@ -48,9 +45,7 @@ ps_exchange *ps_plain_call(ps_client *client, const char *operation, const ps_va
                            const ps_value *options);
 ps_exchange *ps_plain_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                               const ps_value *options);
-%thread ps_plain_run;
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
-%thread ps_plain_carry;
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms);
 int ps_exchange_step(ps_exchange *x);
 int64_t ps_exchange_wait(const ps_exchange *x);

@@ -13,7 +13,8 @@ char *ps_plain_client_misuse(const ps_value *options) {
 /* Stands for a transport in the language, whose driver never asks the core to send. */
 static void refuse_send(void *context, const ps_http_request *request, ps_http_response *response) {
   (void)context, (void)request;
-  ps_http_response_fail(response, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, "this client sends through its own transport");
+  ps_http_response_fail(response, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT,
+                        "this client sends through its own transport");
 }
 
 ps_client *ps_plain_client(const char *api_key, const ps_value *options, const char *lang, bool transport) {
@@ -63,13 +64,9 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
   return x;
 }
 
-bool ps_plain_run(ps_exchange *x, int64_t max_ms) {
-  return ps_exchange_run(x, max_ms) == PS_DONE;
-}
+bool ps_plain_run(ps_exchange *x, int64_t max_ms) { return ps_exchange_run(x, max_ms) == PS_DONE; }
 
-bool ps_plain_carry(ps_exchange *x, int64_t max_ms) {
-  return ps_exchange_carry(x, max_ms);
-}
+bool ps_plain_carry(ps_exchange *x, int64_t max_ms) { return ps_exchange_carry(x, max_ms); }
 
 ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets,
                            int64_t tolerance) {
@@ -78,8 +75,8 @@ ps_result *ps_plain_verify(const char *body, size_t length, const char *header, 
   return ps_webhook_verify(body, length, header, listed, tolerance, -1);
 }
 
-ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets, int64_t tolerance,
-                          bool thin) {
+ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets,
+                          int64_t tolerance, bool thin) {
   const char *listed[MOST_SECRETS + 1];
   list_texts(secrets, listed, MOST_SECRETS);
   return (thin ? ps_notification_parse : ps_event_parse)(body, length, header, listed, tolerance, -1);
@@ -89,6 +86,4 @@ ps_result *ps_plain_event_unverified(const char *body, size_t length, bool thin)
   return (thin ? ps_notification_parse_without_verification : ps_event_parse_without_verification)(body, length);
 }
 
-char *ps_plain_json(const ps_value *v) {
-  return ps_json(v, NULL);
-}
+char *ps_plain_json(const ps_value *v) { return ps_json(v, NULL); }

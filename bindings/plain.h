@@ -19,9 +19,10 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms);
 /* Webhooks, with one secret or a list of them: the signature alone; a snapshot event or a thin one. */
-ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets, int64_t tolerance);
-ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets, int64_t tolerance,
-                          bool thin);
+ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets,
+                           int64_t tolerance);
+ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets,
+                          int64_t tolerance, bool thin);
 ps_result *ps_plain_event_unverified(const char *body, size_t length, bool thin);
 /* To be freed with free(). */
 char *ps_plain_json(const ps_value *v);

@@ -102,6 +102,13 @@ static bool begin_anew(ps_download *d, ps_fault *fault) {
   return true;
 }
 
+/* Whether an ETag promises the same bytes, and can be sent back as it is. */
+static bool is_strong(const char *etag, size_t room) {
+  if (!etag || *etag != '"' || strlen(etag) >= room) return false;
+  while (*etag > ' ' && *etag < 0x7f) etag++;
+  return *etag == '\0';
+}
+
 /* Whether a Content-Range, "bytes 100-299/300", begins there. */
 static bool is_from(const char *range, int64_t first) {
   char expected[40];
@@ -120,9 +127,8 @@ bool ps_download_begin(ps_download *d, const ps_download_facts *f, ps_fault *fau
   if (!begin_anew(d, fault)) return false;
   bool plain = !f->content_encoding || strcmp(f->content_encoding, "identity") == 0;
   bool ranges = f->accept_ranges && strcmp(f->accept_ranges, "bytes") == 0;
-  bool strong = f->etag && f->etag[0] == '"' && strlen(f->etag) < sizeof d->etag;
   d->etag[0] = '\0';
-  if (plain && ranges && strong) memcpy(d->etag, f->etag, strlen(f->etag) + 1);
+  if (plain && ranges && is_strong(f->etag, sizeof d->etag)) memcpy(d->etag, f->etag, strlen(f->etag) + 1);
   bool known = plain && f->content_length && ps_number_int(f->content_length, strlen(f->content_length), &length);
   d->total = known ? length : -1;
   return true;

@@ -147,7 +147,7 @@ static void settle(ps_exchange *x, const ps_call_options *options) {
   s->more_headers = own->headers;
   s->sources = (ps_sources){options->file, &x->feed.body};
   s->body = options->body;
-  s->content_type = options->content_type;
+  s->content_type = ps_fault_copy(&x->fault, x->arena, options->content_type);
   if (own->max_body >= 0) s->max_body = own->max_body;
   if (own->max_retries >= 0) s->max_retries = own->max_retries;
   if (own->timeout >= 0) s->timeout = own->timeout;
@@ -489,9 +489,10 @@ static ps_step finish_early(ps_exchange *x, ps_error kind, const char *why) {
 static bool ask_for_rest(ps_exchange *x) {
   ps_http_request *http = &x->plan.http;
   const char *if_range, *range = ps_download_range(x->download, &if_range);
-  if (!range) return true;
   size_t count = http->header_count;
   if (count >= 2 && strcmp(http->headers[count - 1].name, "If-Range") == 0) count -= 2;
+  http->header_count = count;
+  if (!range) return true;
   ps_http_header *rows = ps_arena_alloc(x->plan.arena, (count + 2) * sizeof *rows);
   if (!rows) return false;
   memcpy(rows, http->headers, count * sizeof *rows);

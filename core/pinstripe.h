@@ -31,7 +31,8 @@
  *   Threads    A client may be used by any number of threads. Everything else belongs to one thread at a time.
  *              Constants of the table may be read by all.
  *   Text       UTF-8. Amounts are integers in the currency's smallest unit (cents), times are Unix seconds.
- *   The library never prints, exits, changes the locale or a signal's handler, or writes to disk. */
+ *   The library never prints, exits, or changes the locale or a signal's handler; it writes to disk where the option
+ *   save_to says, and nowhere else. */
 #ifndef PINSTRIPE_H
 #define PINSTRIPE_H
 
@@ -367,8 +368,8 @@ PS_API const ps_value *ps_iter_next(ps_iter *it);
 PS_API const ps_value *ps_iter_try_next(ps_iter *it, int64_t max_ms, bool *waiting);
 /* The page that the last item came from, or the error. */
 PS_API const ps_result *ps_iter_result(const ps_iter *it);
-/* The page at hand becomes the caller's, who keeps its items for longer than the iterator would; it is freed after the
- * iterator has taken another page in, or is freed itself. Once for each page; NULL: there is none to be taken. */
+/* The page at hand becomes the caller's, who keeps its items for longer than the iterator would; its body's text is gone. It
+ * is freed after the iterator has taken another page in, or is freed itself. Once for each page; NULL: there is none. */
 PS_API ps_result *ps_iter_take_page(ps_iter *it);
 /* The type of the items (section 8), or NULL if the table does not know it. */
 PS_API const struct ps_api_type *ps_iter_type(const ps_iter *it);

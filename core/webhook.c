@@ -5,8 +5,6 @@
  *
  * Invariants: nothing is parsed before its signature holds; neither a secret nor the expected signature leaves this file;
  * the two are compared by libcrypto, in a time that does not depend on where they differ. */
-#include "webhook.h"
-
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>

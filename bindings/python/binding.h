@@ -45,7 +45,8 @@ PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name);
 void *allocate(PyTypeObject *type);
 void release(void *instance);
 /* A slot's function: by way of an integer, as C knows no other from a function to void *. */
-#define SLOT(id, function) {id, (void *)(uintptr_t)(function)}
+#define SLOT(id, function)                                                                                             \
+  { id, (void *)(uintptr_t)(function) }
 /* A new reference to `module.name`, imported at the first use and kept in `*kept`. */
 PyObject *imported(PyObject **kept, const char *module, const char *name);
 /* Puts a new reference (or NULL) in the place of another one. */
@@ -73,11 +74,10 @@ bool borrow_bytes(PyObject *o, const char **bytes, Py_ssize_t *length);
 /* ---- reply.c ---- */
 
 typedef struct reply {
-  PyObject_HEAD
-  ps_result *result; /* of a call, or NULL */
-  ps_value *tree;    /* of a fixture, or NULL */
-  PyObject *origin;  /* who made the call: what its objects' methods use */
-  PyObject *params;  /* of a list's call */
+  PyObject_HEAD ps_result *result; /* of a call, or NULL */
+  ps_value *tree;                  /* of a fixture, or NULL */
+  PyObject *origin;                /* who made the call: what its objects' methods use */
+  PyObject *params;                /* of a list's call */
 } reply;
 
 extern PyTypeObject *reply_type;
@@ -88,8 +88,7 @@ const ps_value *reply_data(const reply *r);
 /* ---- object.c ---- */
 
 typedef struct object {
-  PyObject_HEAD
-  reply *reply;
+  PyObject_HEAD reply *reply;
   const ps_value *value;   /* a map, or NULL */
   const ps_api_type *type; /* or NULL: unknown */
   PyObject *fields;        /* dict: what was read and can be changed; if `whole`, everything */

@@ -4,9 +4,7 @@
 
 #include <string.h>
 
-static ps_exchange *to_exchange(PyObject *capsule) {
-  return from_capsule(capsule, "ps_exchange");
-}
+static ps_exchange *to_exchange(PyObject *capsule) { return from_capsule(capsule, "ps_exchange"); }
 
 static PyObject *read_body(const ps_body *body) {
   enum { PIECE = 65536 };
@@ -47,8 +45,8 @@ PyObject *core_request_of(PyObject *self, PyObject *capsule) {
   const ps_http_request *request = ps_exchange_request(x);
   double timeout = request->timeout;
   if (request->deadline >= 0 && request->deadline < timeout) timeout = request->deadline;
-  return Py_BuildValue("(ssNNdd)", request->method, request->url, headers_of(request), read_body(request->body), timeout,
-                       request->connect_timeout);
+  return Py_BuildValue("(ssNNdd)", request->method, request->url, headers_of(request), read_body(request->body),
+                       timeout, request->connect_timeout);
 }
 
 /* core.answer(exchange, status, [(name, value)], body) */
@@ -96,9 +94,9 @@ PyObject *core_event(PyObject *self, PyObject *capsule) {
   if (!e) Py_RETURN_NONE;
   char *line = ps_log_line(e);
   PyObject *event = Py_BuildValue("{ss ss ss ss ss si si sd ss ss ss}", "kind", kinds[e->kind], "level",
-                                  ps_log_level_name(e->level), "operation", e->operation, "method", e->method, "path", e->path,
-                                  "attempt", e->attempt, "status", e->status, "duration", e->duration, "request_id",
-                                  e->request_id, "message", e->message, "line", line ? line : e->message);
+                                  ps_log_level_name(e->level), "operation", e->operation, "method", e->method, "path",
+                                  e->path, "attempt", e->attempt, "status", e->status, "duration", e->duration,
+                                  "request_id", e->request_id, "message", e->message, "line", line ? line : e->message);
   ps_free(line);
   return event;
 }

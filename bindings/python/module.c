@@ -7,17 +7,11 @@ hooks py;
 
 /* ---- Capsules ---- */
 
-static void free_client(PyObject *capsule) {
-  ps_client_free(PyCapsule_GetPointer(capsule, "ps_client"));
-}
+static void free_client(PyObject *capsule) { ps_client_free(PyCapsule_GetPointer(capsule, "ps_client")); }
 
-static void free_exchange(PyObject *capsule) {
-  ps_exchange_free(PyCapsule_GetPointer(capsule, "ps_exchange"));
-}
+static void free_exchange(PyObject *capsule) { ps_exchange_free(PyCapsule_GetPointer(capsule, "ps_exchange")); }
 
-static void free_value(PyObject *capsule) {
-  ps_value_free(PyCapsule_GetPointer(capsule, "ps_value"));
-}
+static void free_value(PyObject *capsule) { ps_value_free(PyCapsule_GetPointer(capsule, "ps_value")); }
 
 PyObject *to_capsule(void *handle, const char *kind) {
   if (strcmp(kind, "ps_client") == 0) return PyCapsule_New(handle, "ps_client", free_client);
@@ -25,9 +19,7 @@ PyObject *to_capsule(void *handle, const char *kind) {
   return PyCapsule_New(handle, "ps_value", free_value);
 }
 
-void *from_capsule(PyObject *capsule, const char *kind) {
-  return PyCapsule_GetPointer(capsule, kind);
-}
+void *from_capsule(PyObject *capsule, const char *kind) { return PyCapsule_GetPointer(capsule, kind); }
 
 /* ---- Types ---- */
 

@@ -145,11 +145,12 @@ static bool note_change(object *o, PyObject *name) {
 }
 
 static int refuse_empty(PyObject *name) {
-  PyErr_Format(PyExc_ValueError,
-               "You cannot set %S to an empty string on this object. The empty string is treated specially in our requests. "
-               "If you'd like to delete the property using the save() method on this object, you may set %S = None. "
-               "Alternatively, you can pass %S='' to delete the property when using a resource method such as modify().",
-               name, name, name);
+  PyErr_Format(
+    PyExc_ValueError,
+    "You cannot set %S to an empty string on this object. The empty string is treated specially in our requests. "
+    "If you'd like to delete the property using the save() method on this object, you may set %S = None. "
+    "Alternatively, you can pass %S='' to delete the property when using a resource method such as modify().",
+    name, name, name);
   return -1;
 }
 
@@ -310,9 +311,7 @@ PyObject *core_adopt(PyObject *self, PyObject *args) {
 }
 
 /* What was sent, before any change: a dict. */
-static PyObject *sent(object *o) {
-  return o->value ? make_plain(o->value, o->type, false) : PyDict_New();
-}
+static PyObject *sent(object *o) { return o->value ? make_plain(o->value, o->type, false) : PyDict_New(); }
 
 PyObject *core_state(PyObject *self, PyObject *args) {
   PyObject *of;
@@ -355,21 +354,11 @@ static PyMemberDef members[] = {
 
 bool add_object(PyObject *module) {
   PyType_Slot slots[] = {
-    SLOT(Py_tp_new, object_new),
-    SLOT(Py_tp_dealloc, dealloc),
-    SLOT(Py_tp_traverse, traverse),
-    SLOT(Py_tp_clear, clear),
-    SLOT(Py_tp_getattro, getattro),
-    SLOT(Py_tp_setattro, setattro),
-    SLOT(Py_mp_subscript, subscript),
-    SLOT(Py_mp_ass_subscript, assign),
-    SLOT(Py_sq_contains, contains),
-    SLOT(Py_tp_iter, iter),
-    SLOT(Py_tp_richcompare, compare),
-    SLOT(Py_tp_hash, PyObject_HashNotImplemented),
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {0, NULL},
+    SLOT(Py_tp_new, object_new),      SLOT(Py_tp_dealloc, dealloc),      SLOT(Py_tp_traverse, traverse),
+    SLOT(Py_tp_clear, clear),         SLOT(Py_tp_getattro, getattro),    SLOT(Py_tp_setattro, setattro),
+    SLOT(Py_mp_subscript, subscript), SLOT(Py_mp_ass_subscript, assign), SLOT(Py_sq_contains, contains),
+    SLOT(Py_tp_iter, iter),           SLOT(Py_tp_richcompare, compare),  SLOT(Py_tp_hash, PyObject_HashNotImplemented),
+    {Py_tp_methods, methods},         {Py_tp_members, members},          {0, NULL},
   };
   PyType_Spec spec = {
     .name = "pinstripe._core.Object",

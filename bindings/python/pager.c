@@ -11,10 +11,9 @@
 enum { SLICE_MS = 100 };
 
 typedef struct pager {
-  PyObject_HEAD
-  ps_iter *iter;
-  reply *page;    /* or NULL: none taken yet */
-  reply *origin;  /* of the list that it goes on from */
+  PyObject_HEAD ps_iter *iter;
+  reply *page;       /* or NULL: none taken yet */
+  reply *origin;     /* of the list that it goes on from */
   size_t left, half; /* of the page at hand */
 } pager;
 
@@ -79,10 +78,8 @@ static PyObject *core_pager(PyObject *self, PyObject *args) {
 
 static const ps_value *try_next(pager *p, int64_t max_ms, bool *waiting) {
   const ps_value *item;
-  Py_BEGIN_ALLOW_THREADS
-  item = ps_iter_try_next(p->iter, max_ms, waiting);
-  Py_END_ALLOW_THREADS
-  return item;
+  Py_BEGIN_ALLOW_THREADS item = ps_iter_try_next(p->iter, max_ms, waiting);
+  Py_END_ALLOW_THREADS return item;
 }
 
 /* Takes the page that was just fetched. */
@@ -113,7 +110,9 @@ static PyObject *raise_failure(pager *p) {
   const ps_result *failed = ps_iter_result(p->iter);
   if (ps_error_kind(failed) == PS_ERROR_NONE) return NULL;
   PyObject *function = imported(&kept, "pinstripe._error", "raise_error");
-  PyObject *r = function ? new_reply(ps_result_stub(failed, ps_error_kind(failed) < PS_ERROR_CONNECTION ? ps_data(failed) : NULL)) : NULL;
+  PyObject *r =
+    function ? new_reply(ps_result_stub(failed, ps_error_kind(failed) < PS_ERROR_CONNECTION ? ps_data(failed) : NULL))
+             : NULL;
   PyObject *none = r ? PyObject_CallFunctionObjArgs(function, r, NULL) : NULL;
   Py_XDECREF(function);
   Py_XDECREF(r);
@@ -142,17 +141,13 @@ static PyObject *next(pager *p) {
 static PyObject *begin(pager *p, PyObject *unused) {
   (void)unused;
   ps_exchange *x = p->left == 0 ? ps_iter_exchange(p->iter) : NULL;
-  Py_BEGIN_ALLOW_THREADS
-  if (x) ps_exchange_run(x, 0);
-  Py_END_ALLOW_THREADS
-  Py_RETURN_NONE;
+  Py_BEGIN_ALLOW_THREADS if (x) ps_exchange_run(x, 0);
+  Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 /* ---- The same for a driver in Python ---- */
 
-static void let_go(PyObject *capsule) {
-  Py_DECREF((PyObject *)PyCapsule_GetContext(capsule));
-}
+static void let_go(PyObject *capsule) { Py_DECREF((PyObject *)PyCapsule_GetContext(capsule)); }
 
 /* pager.exchange() → what fetches the next page, to be driven; None at the end. It holds the pager, which owns it. */
 static PyObject *exchange(pager *p, PyObject *unused) {
@@ -197,7 +192,7 @@ static PyMethodDef functions[] = {
 bool add_pager(PyObject *module) {
   PyType_Slot slots[] = {
     SLOT(Py_tp_dealloc, dealloc), SLOT(Py_tp_traverse, traverse), SLOT(Py_tp_iter, PyObject_SelfIter),
-    SLOT(Py_tp_iternext, next),   {Py_tp_methods, methods},           {0, NULL},
+    SLOT(Py_tp_iternext, next),   {Py_tp_methods, methods},       {0, NULL},
   };
   PyType_Spec spec = {
     .name = "pinstripe._core.Pager",

@@ -42,10 +42,11 @@ static bool refuse_type(PyObject *o, const place *at) {
   PyErr_Clear();
   PyObject *text = place_text(at), *name = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__name__");
   if (text && name) {
-    PyErr_Format(PyExc_TypeError,
-                 "%U: a %U cannot be sent (expected a str, int, float, bool, Decimal, datetime, dict, list, API object, "
-                 "None or pinstripe.UNSET)",
-                 text, name);
+    PyErr_Format(
+      PyExc_TypeError,
+      "%U: a %U cannot be sent (expected a str, int, float, bool, Decimal, datetime, dict, list, API object, "
+      "None or pinstripe.UNSET)",
+      text, name);
   }
   Py_XDECREF(text);
   Py_XDECREF(name);

@@ -15,9 +15,7 @@ PyObject *new_reply(ps_result *result) {
   return (PyObject *)r;
 }
 
-const ps_value *reply_data(const reply *r) {
-  return r->tree ? r->tree : ps_data(r->result);
-}
+const ps_value *reply_data(const reply *r) { return r->tree ? r->tree : ps_data(r->result); }
 
 static int traverse(reply *r, visitproc visit, void *arg) {
   Py_VISIT(Py_TYPE(r));
@@ -51,7 +49,8 @@ static PyObject *reply_object(reply *r, PyObject *args) {
   const ps_value *v = reply_data(r);
   const ps_api_type *type = ps_type_resolve(r->result ? ps_result_type(r->result) : NULL, v);
   const context at = {.reply = r};
-  PyObject *o = class != Py_None && ps_type(v, NULL) == PS_MAP ? new_object(class, r, v, type) : make_value(&at, v, type);
+  PyObject *o =
+    class != Py_None && ps_type(v, NULL) == PS_MAP ? new_object(class, r, v, type) : make_value(&at, v, type);
   if (o && PyObject_TypeCheck(o, object_type)) ((object *)o)->top = true;
   return o;
 }
@@ -66,7 +65,8 @@ static bool add_header(PyObject *dict, const char *name, const char *value) {
   char lower[128];
   size_t length = strlen(name);
   if (length >= sizeof lower) return true;
-  for (size_t i = 0; i <= length; i++) lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
+  for (size_t i = 0; i <= length; i++)
+    lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
   PyObject *key = PyUnicode_DecodeLatin1(lower, (Py_ssize_t)length, NULL);
   PyObject *text = PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value), NULL);
   PyObject *before = key ? PyDict_GetItem(dict, key) : NULL;
@@ -173,7 +173,7 @@ static PyMethodDef methods[] = {
 bool add_reply(PyObject *module) {
   PyType_Slot slots[] = {
     SLOT(Py_tp_dealloc, dealloc), SLOT(Py_tp_traverse, traverse), SLOT(Py_tp_clear, clear),
-    {Py_tp_getset, getters},          {Py_tp_methods, methods},           {0, NULL},
+    {Py_tp_getset, getters},      {Py_tp_methods, methods},       {0, NULL},
   };
   PyType_Spec spec = {
     .name = "pinstripe._core.Reply",

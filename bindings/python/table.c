@@ -132,7 +132,8 @@ static PyObject *core_namespaces(PyObject *self, PyObject *unused) {
   }
   for (const ps_api_type *t = ps_object_next(NULL); all && t; t = ps_object_next(t)) {
     const char *name = ps_type_name(t);
-    for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) add_namespace(all, name, (size_t)(dot - name));
+    for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.'))
+      add_namespace(all, name, (size_t)(dot - name));
   }
   if (PyErr_Occurred()) Py_CLEAR(all);
   return all;

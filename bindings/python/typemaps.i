@@ -4,6 +4,11 @@
 #include "binding.h"
 %}
 
+/* Only a call that waits lets other threads run. */
+%nothread;
+%thread ps_plain_run;
+%thread ps_plain_carry;
+
 %typemap(in) ps_client *, ps_exchange * {
   $1 = from_capsule($input, "$1_basetype");
   if (!$1) SWIG_fail;

@@ -1,5 +1,5 @@
-# What the stubs have beside the description: see stubs.py. Mypy does not look into them for errors of their own: a field
-# wins over a method of its name, which no class hierarchy can say.
+# What the stubs have beside the description: see stubs.py. Mypy does not look into them for errors of their own: a
+# field wins over a method of its name, which no class hierarchy can say.
 # mypy: ignore-errors
 import datetime
 import decimal
@@ -23,12 +23,11 @@ from typing import (
     Union,
 )
 
-from typing_extensions import NotRequired, Self, TypedDict, Unpack
-
 import pinstripe._objects as _o
 import pinstripe._services as _services
 import pinstripe.events as _events
 import pinstripe.v2.core as _v2_core
+from typing_extensions import NotRequired, Self, TypedDict
 
 T = TypeVar("T")
 Decimal = decimal.Decimal
@@ -345,11 +344,17 @@ class VerificationNotInitiatedError(StripeError):
 class StripeService: ...
 
 class OAuthService:
-    def authorize_url(self, params: Optional[Mapping[str, Any]] = None, options: Optional[Mapping[str, Any]] = None) -> str: ...
+    def authorize_url(
+        self, params: Optional[Mapping[str, Any]] = None, options: Optional[Mapping[str, Any]] = None
+    ) -> str: ...
     def token(self, params: Mapping[str, Any], options: Optional[RequestOptions] = None) -> StripeObject: ...
-    async def token_async(self, params: Mapping[str, Any], options: Optional[RequestOptions] = None) -> StripeObject: ...
+    async def token_async(
+        self, params: Mapping[str, Any], options: Optional[RequestOptions] = None
+    ) -> StripeObject: ...
     def deauthorize(self, params: Mapping[str, Any], options: Optional[RequestOptions] = None) -> StripeObject: ...
-    async def deauthorize_async(self, params: Mapping[str, Any], options: Optional[RequestOptions] = None) -> StripeObject: ...
+    async def deauthorize_async(
+        self, params: Mapping[str, Any], options: Optional[RequestOptions] = None
+    ) -> StripeObject: ...
 
 class OAuth:
     @staticmethod
@@ -420,14 +425,24 @@ class StripeClient(_services.V1Services):
     async def raw_request_async(self, method_: str, url_: str, **params: Any) -> StripeResponse: ...
     def deserialize(self, resp: Any, params: Any = None, *, api_mode: str = "V1") -> Any: ...
     def construct_event(
-        self, payload: WebhookPayload, sig_header: Optional[str], secret: Union[str, List[str], None], tolerance: Optional[int] = 300
+        self,
+        payload: WebhookPayload,
+        sig_header: Optional[str],
+        secret: Union[str, List[str], None],
+        tolerance: Optional[int] = 300,
     ) -> _o.Event: ...
     def construct_event_without_verification(self, payload: WebhookPayload) -> _o.Event: ...
     def parse_event_notification(
-        self, raw: WebhookPayload, sig_header: Optional[str], secret: Union[str, List[str], None], tolerance: Optional[int] = 300
+        self,
+        raw: WebhookPayload,
+        sig_header: Optional[str],
+        secret: Union[str, List[str], None],
+        tolerance: Optional[int] = 300,
     ) -> EventNotification: ...
     def parse_event_notification_without_verification(self, payload: WebhookPayload) -> EventNotification: ...
-    def notification_handler(self, webhook_secret: Optional[str], fallback_callback: Fallback) -> StripeEventNotificationHandler: ...
+    def notification_handler(
+        self, webhook_secret: Optional[str], fallback_callback: Fallback
+    ) -> StripeEventNotificationHandler: ...
     def notification_handler_without_verification(
         self, fallback_callback: Fallback
     ) -> StripeEventNotificationHandlerWithoutVerification: ...
@@ -482,7 +497,9 @@ def new_default_http_client(*args: Any, **keywords: Any) -> HTTPClient: ...
 # The sandbox
 
 class Sandbox:
-    def __init__(self, *, port: Optional[int] = None, listen: Optional[str] = None, seed: Optional[int] = None) -> None: ...
+    def __init__(
+        self, *, port: Optional[int] = None, listen: Optional[str] = None, seed: Optional[int] = None
+    ) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -533,10 +550,16 @@ class Webhook:
 class WebhookSignature:
     EXPECTED_SCHEME: str
     @classmethod
-    def generate_signature_header(cls, payload: WebhookPayload, secret: str, timestamp: Optional[int] = None) -> str: ...
+    def generate_signature_header(
+        cls, payload: WebhookPayload, secret: str, timestamp: Optional[int] = None
+    ) -> str: ...
     @classmethod
     def verify_header(
-        cls, payload: WebhookPayload, header: Optional[str], secret: Union[str, List[str], None], tolerance: Optional[int] = None
+        cls,
+        payload: WebhookPayload,
+        header: Optional[str],
+        secret: Union[str, List[str], None],
+        tolerance: Optional[int] = None,
     ) -> bool: ...
 
 class StripeContext:
@@ -578,7 +601,9 @@ class _Handler:
     def registered_event_types(self) -> List[str]: ...
 
 class _SyncHandler(_Handler, _events._SyncRegistration):
-    def pre_handle(self, func: Callable[[EventNotification, StripeClient], bool]) -> Callable[[EventNotification, StripeClient], bool]: ...
+    def pre_handle(
+        self, func: Callable[[EventNotification, StripeClient], bool]
+    ) -> Callable[[EventNotification, StripeClient], bool]: ...
 
 class _AsyncHandler(_Handler, _events._AsyncRegistration):
     def pre_handle(
@@ -598,7 +623,9 @@ class StripeEventNotificationHandlerWithoutVerification(_SyncHandler):
     def handle(self, webhook_body: WebhookPayload) -> None: ...
 
 class AsyncStripeEventNotificationHandler(_AsyncHandler):
-    def __init__(self, client: StripeClient, webhook_secret: Optional[str], fallback_callback: AsyncFallback) -> None: ...
+    def __init__(
+        self, client: StripeClient, webhook_secret: Optional[str], fallback_callback: AsyncFallback
+    ) -> None: ...
     async def handle_async(self, webhook_body: WebhookPayload, sig_header: Optional[str]) -> None: ...
     @staticmethod
     def without_verification(

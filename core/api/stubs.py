@@ -1,5 +1,6 @@
-"""The stubs of the Python package, from the rows of the tables: a type checker knows what the library knows. library.pyi has
-what the description does not hold; names follow python/pinstripe/_naming.py, as the package does at run time.
+"""The stubs of the Python package, from the rows of the tables: a type checker knows what the library knows.
+library.pyi has what the description does not hold; names follow python/pinstripe/_naming.py, as the package does at
+run time.
 
   _objects, checkout, v2/core    a class for each object: its fields, the objects inside it, the global style's methods
   _services, checkout, ...       a class for each service, with its operations
@@ -16,13 +17,25 @@ from pathlib import Path
 from tables import DEPRECATED, FLAGS, NONE, PARAMS_REQUIRED, Operation, Tables
 
 RULE = Path(__file__).resolve().parents[2] / "python/pinstripe/_naming.py"
-PLAIN = {"any": "_t.Any", "string": "str", "int": "int", "number": "float", "bool": "bool", "timestamp": "int",
-         "decimal": "_l.Decimal", "int64": "int", "file": "_t.Any"}
+PLAIN = {
+    "any": "_t.Any",
+    "string": "str",
+    "int": "int",
+    "number": "float",
+    "bool": "bool",
+    "timestamp": "int",
+    "decimal": "_l.Decimal",
+    "int64": "int",
+    "file": "_t.Any",
+}
 SENT = {**PLAIN, "timestamp": "_l.Time", "decimal": "_l.Number", "int64": "_t.Union[int, str]", "file": "_l.File"}
 PAGES = {"list": "_l.ListObject", "search_result": "_l.SearchResultObject", "v2_list": "_l.V2ListObject"}
 WORDS_INLINE = 6
-MIXED = ("api_key stripe_account stripe_context stripe_version idempotency_key max_network_retries content_type headers timeout "
-         "deadline max_retries").split()
+MIXED = (
+    "api_key stripe_account stripe_context stripe_version idempotency_key max_network_retries "
+    "content_type headers timeout "
+    "deadline max_retries"
+).split()
 HEAD = "import typing as _t\n\nimport typing_extensions as _x\n\nimport pinstripe._library as _l"
 
 
@@ -71,8 +84,10 @@ class Stubs:
         self.children: dict = {}
         for path, *_ in tables.services:
             self.children.setdefault(path.rpartition(".")[0], []).append(path.rpartition(".")[2])
-        self.own = {path: [tables.operations[i].name for i in tables.lists.rows[first:first + count]]
-                    for path, _, first, count in tables.services}
+        self.own = {
+            path: [tables.operations[i].name for i in tables.lists.rows[first : first + count]]
+            for path, _, first, count in tables.services
+        }
         self.spaces = self.find_spaces()
 
     # What the rule asks of the table
@@ -91,7 +106,7 @@ class Stubs:
         found |= {path for path, names in self.own.items() if not names}
         for name in self.t.object_names:
             parts = name.split(".")[:-1]
-            found |= {".".join(parts[:end + 1]) for end in range(len(parts))}
+            found |= {".".join(parts[: end + 1]) for end in range(len(parts))}
         return found
 
     # Pages and names
@@ -129,13 +144,15 @@ class Stubs:
         if t.kind in PLAIN:
             return [(SENT if sent else PLAIN)[t.kind]] + ["_l.Time"] * bool(sent and t.flags & FLAGS["date_time"])
         if t.kind == "enum":
-            return self.literal(self.t.lists.rows[t.first:t.first + t.count], page) + ["str"] * bool(t.flags & FLAGS["open"])
+            return self.literal(self.t.lists.rows[t.first : t.first + t.count], page) + ["str"] * bool(
+                t.flags & FLAGS["open"]
+            )
         if t.kind == "array":
             return [f"{'_l.Items' if sent else '_t.List'}[{self.type(t.of, page, sent, lambda _: inner(True))}]"]
         if t.kind == "map":
             return [self.map(t, page, sent, inner)]
         if t.kind in ("expandable", "union"):
-            members = self.t.lists.rows[t.first:t.first + t.count]
+            members = self.t.lists.rows[t.first : t.first + t.count]
             return ["str"] * (t.kind == "expandable") + [self.type(m, page, sent, inner) for m in members]
         if t.kind == "list":
             return [f"_l.ListObject[{self.type(t.of, page, sent, lambda _: inner(True))}]"]
@@ -147,7 +164,7 @@ class Stubs:
         if t.of != NONE:
             return [self.object_name(page, t.of)]
         if not t.count:
-            return ["_t.Mapping[str, _t.Any]" if sent else "_l.StripeObject"]
+            return ["_t.Mapping[str, _t.Any]" if sent else "_l.UntypedStripeObject[_t.Any]"]
         return [inner(False)]
 
     def map(self, t: tuple, page: Page, sent: bool, inner: object) -> str:
@@ -155,7 +172,11 @@ class Stubs:
         if sent:
             return f"_t.Mapping[str, {of}]"
         item = self.t.types.rows[t.of]
-        return f"_t.Dict[str, {of}]" if item.kind == "array" or (item.kind == "object" and item.of == NONE) else f"_l.UntypedStripeObject[{of}]"
+        return (
+            f"_t.Dict[str, {of}]"
+            if item.kind == "array" or (item.kind == "object" and item.of == NONE)
+            else f"_l.UntypedStripeObject[{of}]"
+        )
 
     def literal(self, words: list, page: Page) -> list:
         if not words:
@@ -175,7 +196,7 @@ class Stubs:
         """The lines of a class's body: the classes inside it, and its fields."""
         t = self.t.types.rows[index]
         classes, fields = {}, []
-        for field, of, flags in self.t.fields.rows[t.first:t.first + t.count]:
+        for field, of, flags in self.t.fields.rows[t.first : t.first + t.count]:
             found = {}
             said = self.type(of, page, False, self.inside(field, of, found), flags)
             classes.update(found)
@@ -193,6 +214,7 @@ class Stubs:
         def name(is_item: bool) -> str:
             found[self.rule.inner_name(field, is_item)] = index
             return self.rule.inner_name(field, is_item)
+
         return name if index is not None else lambda _: "_l.StripeObject"
 
     def innermost(self, of: int) -> object:
@@ -216,26 +238,40 @@ class Stubs:
         helpers = self.rule.helpers_of(self, name)
         if helpers:
             body = [line for method, op in helpers.items() for line in self.method(page, method, op, True)]
-            lines += ["class TestHelpers:", *indent([f"def __init__(self, resource: {cls}) -> None: ...", *body]),
-                      "@property", "def test_helpers(self) -> TestHelpers: ..."]
+            lines += [
+                "class TestHelpers:",
+                *indent([f"def __init__(self, resource: {cls}) -> None: ...", *body]),
+                "@property",
+                "def test_helpers(self) -> TestHelpers: ...",
+            ]
         base = "_l.StripeObject" if name.startswith("v2.") else "_l.APIResource"
         page.blocks.append("\n".join([f"class {cls}({base}):", *indent(lines)]))
 
     def method(self, page: Page, name: str, op: Operation, helper: bool = False) -> list:
         """The global style: of the class with all ids, of an object without the first."""
         params, returned = self.mixed(page, op), self.returned(page, op, False)
-        ids = self.t.lists.rows[op.path_params:op.path_params + op.path_param_count]
-        dual = ids and (helper or name.partition("_")[0] not in ("create", "modify", "retrieve", "delete", "list")
-                        or name == "delete" or "payment_method" in name)
+        ids = self.t.lists.rows[op.path_params : op.path_params + op.path_param_count]
+        dual = ids and (
+            helper
+            or name.partition("_")[0] not in ("create", "modify", "retrieve", "delete", "list")
+            or name == "delete"
+            or "payment_method" in name
+        )
         if dual:
             head, self_ = [], "*ids: _t.Any, "
         else:
-            head, self_ = ["@classmethod"], "cls, " + "".join(f"{self.id_name(i, ids, name)}: str, " for i in range(len(ids)))
+            head, self_ = (
+                ["@classmethod"],
+                "cls, " + "".join(f"{self.id_name(i, ids, name)}: str, " for i in range(len(ids))),
+            )
             self_ += "/, " * bool(ids and name != "retrieve")
         if name == "retrieve" and "cls, " in self_ and op.id == "accounts.retrieve":
             self_ = "cls, id: _t.Optional[str] = None, "
         lines = [*head, f"def {name}({self_}**params: {params}) -> {returned}: ..."]
-        return lines + [*head, f"async def {name}_async({self_}**params: {params}) -> {self.returned(page, op, True)}: ..."]
+        return lines + [
+            *head,
+            f"async def {name}_async({self_}**params: {params}) -> {self.returned(page, op, True)}: ...",
+        ]
 
     @staticmethod
     def id_name(i: int, ids: list, name: str) -> str:
@@ -255,13 +291,16 @@ class Stubs:
 
     def typed_dict(self, page: Page, name: str, index: int) -> None:
         t, entries, below = self.t.types.rows[index], [], []
-        for field, of, flags in self.t.fields.rows[t.first:t.first + t.count]:
+        for field, of, flags in self.t.fields.rows[t.first : t.first + t.count]:
             inner = self.innermost_sent(of)
             said = self.type(of, page, True, self.dict_inside(name, field, below, inner), flags)
             required = "Required" if flags & FLAGS["required"] else "NotRequired"
             entries.append((field, f"_x.{required}[{said}]"))
         if all(is_name(field) for field, _ in entries):
-            lines = [f"class {name}(_x.TypedDict):", *indent([f"{field}: {said}" for field, said in entries] or ["..."])]
+            lines = [
+                f"class {name}(_x.TypedDict):",
+                *indent([f"{field}: {said}" for field, said in entries] or ["..."]),
+            ]
         else:
             pairs = [f"{quoted(field)}: {said}," for field, said in entries]
             lines = [f'{name} = _x.TypedDict("{name}", {{', *indent(pairs), "})"]
@@ -275,7 +314,7 @@ class Stubs:
         if t.kind in ("array", "map"):
             return self.innermost_sent(t.of)
         if t.kind == "union":
-            return [one for m in self.t.lists.rows[t.first:t.first + t.count] for one in self.innermost_sent(m)]
+            return [one for m in self.t.lists.rows[t.first : t.first + t.count] for one in self.innermost_sent(m)]
         return [of] if t.kind == "object" and t.of == NONE and t.count else []
 
     def dict_inside(self, outer: str, field: str, below: list, inner: list) -> object:
@@ -286,12 +325,13 @@ class Stubs:
             found += str(len(inner) - len(left) + 1) if len(inner) > len(left) else ""
             below.append((found, left.pop(0) if left else inner[-1]))
             return found
+
         return name
 
     def mixed(self, page: Page, op: Operation) -> str:
         """The params of the global style, with options among them."""
         t = self.t.types.rows[op.params]
-        if any(field in MIXED or not is_name(field) for field, *_ in self.t.fields.rows[t.first:t.first + t.count]):
+        if any(field in MIXED or not is_name(field) for field, *_ in self.t.fields.rows[t.first : t.first + t.count]):
             return "_t.Any"
         module, name = self.params(op)
         if (module, name, "mixed") not in self.taken:
@@ -330,14 +370,18 @@ class Stubs:
         return lines
 
     def operation(self, page: Page, op: Operation) -> list:
-        ids = self.t.lists.rows[op.path_params:op.path_params + op.path_param_count]
+        ids = self.t.lists.rows[op.path_params : op.path_params + op.path_param_count]
         params = self.use(page, *self.params(op))
         params = f"params: {params}" if op.flags & PARAMS_REQUIRED else f"params: _t.Optional[{params}] = None"
         head = "".join(f"{name}: str, " for name in ids) + "/, " * bool(ids)
         tail = f"(self, {head}{params}, options: _t.Optional[_l.RequestOptions] = None)"
         decorator = ['@_x.deprecated("The API will drop it.")'] * bool(op.flags & DEPRECATED)
-        return [*decorator, f"def {op.name}{tail} -> {self.returned(page, op, False)}: ...",
-                *decorator, f"async def {op.name}_async{tail} -> {self.returned(page, op, True)}: ..."]
+        return [
+            *decorator,
+            f"def {op.name}{tail} -> {self.returned(page, op, False)}: ...",
+            *decorator,
+            f"async def {op.name}_async{tail} -> {self.returned(page, op, True)}: ...",
+        ]
 
     # Everything
 
@@ -348,19 +392,30 @@ class Stubs:
             if not thin:
                 continue
             name = self.rule.camel(event_type)
-            lines = ["related_object: _t.Any", f"def fetch_event(self) -> {name}Event: ...",
-                     f"async def fetch_event_async(self) -> {name}Event: ...",
-                     "def fetch_related_object(self) -> _t.Any: ...", "async def fetch_related_object_async(self) -> _t.Any: ..."]
+            lines = [
+                "related_object: _t.Any",
+                f"def fetch_event(self) -> {name}Event: ...",
+                f"async def fetch_event_async(self) -> {name}Event: ...",
+                "def fetch_related_object(self) -> _t.Any: ...",
+                "async def fetch_related_object_async(self) -> _t.Any: ...",
+            ]
             page.blocks.append("\n".join([f"class {name}EventNotification(_l.EventNotification):", *indent(lines)]))
-            inner = [] if data == NONE else ["class Data(_l.StripeObject):", *indent(self.members(data, page) or ["..."]), "data: Data"]
+            inner = (
+                []
+                if data == NONE
+                else ["class Data(_l.StripeObject):", *indent(self.members(data, page) or ["..."]), "data: Data"]
+            )
             page.blocks.append("\n".join([f"class {name}Event(_l.ThinEvent):", *indent(inner or ["..."])]))
             word = re.sub(r"\[", "_including_", event_type.replace(".", "_")).replace("]", "")
             handler.append((word, f"{name}EventNotification"))
         page.blocks.append("class UnknownEventNotification(_l.UnknownEventNotification): ...")
         for kind in ("Sync", "Async"):
             result = "None" if kind == "Sync" else "_t.Awaitable[None]"
-            lines = [f"def on_{word}(self, func: _t.Callable[[{cls}, _l.StripeClient], {result}]) -> "
-                     f"_t.Callable[[{cls}, _l.StripeClient], {result}]: ..." for word, cls in handler]
+            lines = [
+                f"def on_{word}(self, func: _t.Callable[[{cls}, _l.StripeClient], {result}]) -> "
+                f"_t.Callable[[{cls}, _l.StripeClient], {result}]: ..."
+                for word, cls in handler
+            ]
             page.blocks.append("\n".join([f"class _{kind}Registration:", *indent(lines)]))
 
     def texts(self, head: str, library: str) -> dict:
@@ -376,10 +431,19 @@ class Stubs:
             self.page(space).blocks += [f"from . import {c} as {c}" for c in self.below(space)]
         names = re.findall(r"^(?:class|def) (\w+)|^(\w+)(?=[:=] )", library, re.M)
         public = sorted({a or b for a, b in names if not (a or b).startswith("_")})
-        init = [head, *(f"from ._library import {name} as {name}" for name in public), *exports,
-                *(f"from . import {space} as {space}" for space in ["error", "oauth_error", *spaces]), SETTINGS]
-        texts = {"__init__": "\n".join(init), "_library": f"{head}\n{library}", "error": "from ._library import *\n",
-                 "oauth_error": f"{head}\n{OAUTH}"}
+        init = [
+            head,
+            *(f"from ._library import {name} as {name}" for name in public),
+            *exports,
+            *(f"from . import {space} as {space}" for space in ["error", "oauth_error", *spaces]),
+            SETTINGS,
+        ]
+        texts = {
+            "__init__": "\n".join(init),
+            "_library": f"{head}\n{library}",
+            "error": f"{head}\nfrom ._library import *\n",
+            "oauth_error": f"{head}\n{OAUTH}",
+        }
         self.page("v2").blocks.append(V2)
         self.page("v2.core").blocks.append("from pinstripe._library import EventNotification as EventNotification")
         for module, page in self.pages.items():
@@ -389,11 +453,15 @@ class Stubs:
 
     def below(self, space: str) -> list:
         known = self.spaces | {f"params.{space}" for space in self.spaces}
-        return sorted(name[len(space) + 1:] for name in known if name.rpartition(".")[0] == space)
+        return sorted(name[len(space) + 1 :] for name in known if name.rpartition(".")[0] == space)
 
     def exports(self) -> list:
-        return [(module, f"{name} as {name}") for module in ("_objects", "_services")
-                for block in self.pages[module].blocks for name in re.findall(r"^class (\w+)", block)]
+        return [
+            (module, f"{name} as {name}")
+            for module in ("_objects", "_services")
+            for block in self.pages[module].blocks
+            for name in re.findall(r"^class (\w+)", block)
+        ]
 
 
 def quoted(word: str) -> str:
@@ -434,4 +502,5 @@ class InvalidScopeError(OAuthError): ...
 class UnsupportedGrantTypeError(OAuthError): ...
 class UnsupportedResponseTypeError(OAuthError): ...
 """
-V2 = "from pinstripe._library import DeletedObject as DeletedObject\nfrom pinstripe._library import V2ListObject as ListObject"
+V2 = """from pinstripe._library import DeletedObject as DeletedObject
+from pinstripe._library import V2ListObject as ListObject"""

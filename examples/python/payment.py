@@ -2,8 +2,8 @@
 
     python3 payment.py
 
-The sandbox answers as the API does, keeps what it is told, and lives as long as the `with`. With
-pinstripe.StripeClient(os.environ["STRIPE_API_KEY"]) in place of sandbox.client(), the first three steps run against Stripe."""
+The sandbox answers as the API does, keeps what it is told, and lives as long as the `with`. With a StripeClient of
+STRIPE_API_KEY in place of sandbox.client(), the first three steps run against Stripe."""
 
 import io
 
@@ -96,7 +96,9 @@ def lose_a_reply(stripe: pinstripe.StripeClient, sandbox: pinstripe.Sandbox) -> 
     print("7. The charge is made, but its reply is lost on the way")
     sandbox.fault(match={"method": "POST", "path": "/v1/charges"}, drop_after_commit=True)
     try:
-        stripe.v1.charges.create({"amount": 4200, "currency": "usd", "source": "tok_visa", "description": "Rocket ride"})
+        stripe.v1.charges.create(
+            {"amount": 4200, "currency": "usd", "source": "tok_visa", "description": "Rocket ride"}
+        )
     except pinstripe.APIConnectionError as e:
         print(f"   {type(e).__name__}: outcome {e.outcome}: money may have moved")
         charge = stripe.v1.charges.create(

@@ -7,8 +7,9 @@
     for charge in client.v1.charges.list({"customer": customer.id}).auto_paging_iter():
         print(charge.id, charge.amount)
 
-The names are those of stripe-python, in both its styles: a program moves over by changing its import. What follows here is
-the module's own configuration, read at each call of the global style; everything else is made when it is first named."""
+The names are those of stripe-python, in both its styles: a program moves over by changing its import. What follows
+here is the module's own configuration, read at each call of the global style; everything else is made when it is first
+named."""
 
 import sys
 

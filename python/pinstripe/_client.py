@@ -1,7 +1,7 @@
 """Clients, and services as their attributes.
 
-Nothing here knows an operation by name. A service's attribute that is not there yet is looked up in the core's table: it is
-a service, or an operation, which becomes a method of the service's class. Every call takes one path:
+Nothing here knows an operation by name. A service's attribute that is not there yet is looked up in the core's table:
+it is a service, or an operation, which becomes a method of the service's class. Every call takes one path:
 
     method ──▶ Requestor.call ──▶ _core.plain_call ──▶ _drive.run ──▶ finish ──▶ an object, or an exception
 
@@ -9,14 +9,25 @@ A Requestor is who makes calls: a configuration with a few options laid over it.
 
 import os
 
-from . import _core, _drive
+from . import (
+    _core,
+    _drive,  # noqa: F401: sets up the classes
+)
 from ._error import AuthenticationError, raise_error
-from . import _object  # noqa: F401: sets up the classes
 
 # What a requestor keeps for the calls that come after.
 PERSISTENT = ("api_key", "stripe_account", "stripe_context", "stripe_version")
 # Options where they stand among the params; no other name is taken from these.
-MIXED = (*PERSISTENT, "idempotency_key", "max_network_retries", "content_type", "headers", "timeout", "deadline", "max_retries")
+MIXED = (
+    *PERSISTENT,
+    "idempotency_key",
+    "max_network_retries",
+    "content_type",
+    "headers",
+    "timeout",
+    "deadline",
+    "max_retries",
+)
 NAMES = {"max_network_retries": "max_retries"}
 LISTS = ("list", "search", "v2_list")
 
@@ -120,7 +131,9 @@ class Requestor:
             return (_response.StripeStreamResponseAsync if is_async else _response.StripeStreamResponse).of(reply)
         if version == 2 and method == "DELETE":
             from ._object import DeletedObject as cls
-        return reply.object(self.scoped(options) if options else self, params if kind in LISTS or method == "GET" else None, cls)
+        return reply.object(
+            self.scoped(options) if options else self, params if kind in LISTS or method == "GET" else None, cls
+        )
 
     # Any path
 
@@ -184,8 +197,12 @@ def arguments(operation, args, params, options):
 
 
 def new_method(operation):
+    count = operation[2]
+
     def method(self, *args, params=None, options=None):
-        return self._requestor.call(operation, *arguments(operation, args, params, options))
+        if count or args or options:
+            args, params, options = arguments(operation, args, params, options)
+        return self._requestor.call(operation, args, params, options)
 
     return method
 
@@ -198,7 +215,8 @@ def new_async_method(operation):
 
 
 class StripeService:
-    """Below a client: operations as methods, services as attributes. `_PATH` is that of the table, "checkout.sessions"."""
+    """Below a client: operations as methods, services as attributes. `_PATH` is that of the table,
+    "checkout.sessions"."""
 
     _PATH = ""
 
@@ -262,7 +280,8 @@ def service_class(path):
 # Clients
 
 OWN_OPTIONS = (
-    "connect_timeout timeout deadline api_base files_base connect_base meter_events_base ca_file ca_path ca_data app_info "
+    "connect_timeout timeout deadline api_base files_base connect_base meter_events_base ca_file ca_path "
+    "ca_data app_info "
     "headers strict max_body rate_limit"
 ).split()
 HOOKS = ("log", "on_request", "on_response")
@@ -286,28 +305,30 @@ def client_options(keywords):
 def check_verification(verify):
     if verify is not True:
         raise ValueError(
-            "verify_ssl_certs must be True: pinstripe never sends a key to a server that it cannot verify. Trust another "
+            "verify_ssl_certs must be True: pinstripe never sends a key to a server that it cannot "
+            "verify. Trust another "
             "certificate with ca_file, ca_path or ca_data"
         )
 
 
 class StripeClient:
-    """The API with one key: client.v1.customers.create({...}), client.v2.core.events.list(); v1's services stand at the top,
-    too. Options are those of the README."""
+    """The API with one key: client.v1.customers.create({...}), client.v2.core.events.list(); v1's services stand at
+    the top, too. Options are those of the README."""
 
     def __init__(self, api_key=None, **keywords):
-        api_key = api_key or os.environ.get("STRIPE_API_KEY")
+        given, api_key = api_key, api_key or os.environ.get("STRIPE_API_KEY")
         if not api_key:
             raise AuthenticationError(
-                'No API key provided. (HINT: set your API key using "client = pinstripe.StripeClient(<API-KEY>)", or the '
-                "environment variable STRIPE_API_KEY). You can generate API keys from the Stripe web interface."
+                'No API key provided. (HINT: set your API key using "client = pinstripe.StripeClient(<API-KEY>)", or '
+                "the environment variable STRIPE_API_KEY). You can generate API keys from the Stripe web interface."
             )
         if not isinstance(api_key, str):
             raise TypeError(f"the API key must be a str, not {type(api_key).__name__}")
         http_client, verify = keywords.pop("http_client", None), keywords.pop("verify_ssl_certs", True)
         if http_client is not None and (keywords.get("proxy") or verify is not True):
             raise ValueError(
-                "You cannot specify `proxy` or `verify_ssl_certs` when passing in a custom `http_client`. Please set these "
+                "You cannot specify `proxy` or `verify_ssl_certs` when passing in a custom `http_client`. "
+                "Please set these "
                 "values on your custom `http_client` instead."
             )
         check_verification(verify)
@@ -317,7 +338,8 @@ class StripeClient:
         for name, value in keywords.items():
             if value is not None or name not in HOOKS:
                 options[name] = value  # the core names what it does not know
-        config = Config(api_key, {"api_key": api_key, **options}, hooks, transport)
+        config = Config(given or None, options, hooks, transport)  # without a key, the core reads its environment
+        config.options = {**options, "api_key": api_key}
         if config.error:
             raise ValueError(config.error)
         self._requestor = Requestor(config)
@@ -486,8 +508,8 @@ class GlobalRequestor(Requestor):
         merged = Requestor.merged(self, options)
         if not (merged or {}).get("api_key") and not self.config.options["api_key"]:
             raise AuthenticationError(
-                'No API key provided. (HINT: set your API key using "pinstripe.api_key = <API-KEY>"). You can generate API '
-                "keys from the Stripe web interface."
+                'No API key provided. (HINT: set your API key using "pinstripe.api_key = <API-KEY>"). You can generate '
+                "API keys from the Stripe web interface."
             )
         return merged
 

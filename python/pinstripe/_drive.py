@@ -1,8 +1,8 @@
 """How a call is carried out.
 
-The core runs a call in slices, so that Ctrl-C is noticed between two of them. A client with hooks or a transport of its own,
-or a program that listens to the log, is driven step by step. `run_async` is the one place where asyncio meets a call: it
-lends a thread of a bounded pool, and may be replaced."""
+The core runs a call in slices, so that Ctrl-C is noticed between two of them. A client with hooks or a transport of
+its own, or a program that listens to the log, is driven step by step. `run_async` is the one place where asyncio meets
+a call: it lends a thread of a bounded pool, and may be replaced."""
 
 import os
 import sys
@@ -45,8 +45,8 @@ def drive(config, exchange, logger):
 
 
 class Event(dict):
-    """One thing that happened to a call: kind, operation, method, path, attempt, status, duration, request_id, message. Its
-    text is a line for a log."""
+    """One thing that happened to a call: kind, operation, method, path, attempt, status, duration, request_id,
+    message. Its text is a line for a log."""
 
     __slots__ = ()
 
@@ -100,7 +100,8 @@ def warn(notice):
     import warnings
 
     warnings.warn(
-        f"{notice}\nTo suppress Stripe notices in test and sandbox environments, set the STRIPE_SUPPRESS_NOTICES environment "
+        f"{notice}\nTo suppress Stripe notices in test and sandbox environments, set the "
+        f"STRIPE_SUPPRESS_NOTICES environment "
         "variable to true.",
         stacklevel=5,
     )

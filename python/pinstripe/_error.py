@@ -1,5 +1,5 @@
-"""Exceptions: stripe-python's names and attributes; in addition `outcome` says whether money may have moved ("not_sent",
-"rejected", "unknown"), with the `attempts` that were made and the `idempotency_key` to ask again with."""
+"""Exceptions: stripe-python's names and attributes; in addition `outcome` says whether money may have moved
+("not_sent", "rejected", "unknown"), with the `attempts` that were made and the `idempotency_key` to ask again with."""
 
 import sys
 
@@ -38,7 +38,8 @@ class StripeError(Exception):
         return self._message
 
     def __repr__(self):
-        return f"{type(self).__name__}(message={self._message!r}, http_status={self.http_status!r}, request_id={self.request_id!r})"
+        facts = f"http_status={self.http_status!r}, request_id={self.request_id!r}"
+        return f"{type(self).__name__}(message={self._message!r}, {facts})"
 
     @property
     def error(self):
@@ -55,7 +56,8 @@ class StripeError(Exception):
 
 
 FIELDS = (
-    "advice_code charge code decline_code doc_url message network_advice_code network_decline_code param payment_intent "
+    "advice_code charge code decline_code doc_url message network_advice_code network_decline_code param "
+    "payment_intent "
     "payment_method payment_method_type request_log_url setup_intent source type user_message"
 ).split()
 
@@ -107,7 +109,7 @@ class AuthenticationError(StripeError):
     pass
 
 
-class PermissionError(StripeError):  # noqa: A001: stripe-python's name
+class PermissionError(StripeError):
     pass
 
 
@@ -146,7 +148,8 @@ EXTRA = {
     "VerificationNotInitiatedError": "verification_status",
 }
 V2 = (
-    "AlreadyCanceled BlockedByStripe CannotProceed CapabilityNotEnabled ControlledByAlternateResource FeatureNotEnabled "
+    "AlreadyCanceled BlockedByStripe CannotProceed CapabilityNotEnabled ControlledByAlternateResource "
+    "FeatureNotEnabled "
     "FinancialAccountNotOpen FxQuoteNeedsRefresh InsufficientFunds InvalidPaymentMethod InvalidPayoutMethod "
     "InvalidVaultedCredential NotCancelable QuotaExceeded RecipientNotNotifiable TemporarySessionExpired "
     "VerificationAttemptFailed VerificationExpired VerificationNotInitiated"
@@ -155,7 +158,7 @@ OAUTH = "InvalidClient InvalidGrant InvalidRequest InvalidScope UnsupportedGrant
 
 
 def with_extra(field):
-    def __init__(  # noqa: N807
+    def __init__(
         self, message=None, http_body=None, http_status=None, json_body=None, headers=None, code=None, extra=None
     ):
         StripeError.__init__(self, message, http_body, http_status, json_body, headers, code)

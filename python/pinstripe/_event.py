@@ -58,7 +58,9 @@ def event_class(event_type):
     if name not in known_types():
         return base_event()
     if event_type not in classes:
-        classes[event_type] = new_class(f"{name}Event", "pinstripe.events", (base_event(),), {"LOOKUP_TYPE": event_type})
+        classes[event_type] = new_class(
+            f"{name}Event", "pinstripe.events", (base_event(),), {"LOOKUP_TYPE": event_type}
+        )
     return classes[event_type]
 
 
@@ -192,8 +194,8 @@ class UnhandledNotificationDetails:
 
 
 class _Handler:
-    """Gives each event to the function of its type: @handler.on_v1_billing_meter_no_meter_found; all others to the fallback,
-    with what is known of them. No function is added once an event was handled."""
+    """Gives each event to the function of its type: @handler.on_v1_billing_meter_no_meter_found; all others to the
+    fallback, with what is known of them. No function is added once an event was handled."""
 
     def __init__(self, client, fallback_callback):
         self._client, self._fallback = client, fallback_callback
@@ -201,7 +203,9 @@ class _Handler:
 
     def _check_open(self):
         if self._has_handled:
-            raise RuntimeError("Cannot register new callbacks after an event has been handled. This is indicative of a bug.")
+            raise RuntimeError(
+                "Cannot register new callbacks after an event has been handled. This is indicative of a bug."
+            )
 
     def pre_handle(self, func):
         self._check_open()
@@ -213,7 +217,9 @@ class _Handler:
     def __getattr__(self, name):
         event_type = known_types().get(camel(name[3:])) if name.startswith("on_") else None
         if event_type is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}: on_<type> registers a known type of event")
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}: on_<type> registers a known type of event"
+            )
 
         def register(func):
             self._check_open()
@@ -241,7 +247,11 @@ class _Handler:
         func = self._functions.get(event.type)
         if func:
             return func, (event, event._client)
-        return self._fallback, (event, event._client, UnhandledNotificationDetails(type(event) is not UnknownEventNotification))
+        return self._fallback, (
+            event,
+            event._client,
+            UnhandledNotificationDetails(type(event) is not UnknownEventNotification),
+        )
 
     def _dispatch(self, event):
         if self._pre_handle is None or self._pre_handle(event, event._client):

@@ -5,8 +5,9 @@ import stat
 
 
 def path_of(file):
-    """The path by which a file that was opened from disk can be read while it is sent, so that it is never held whole; None:
-    its content has to be read. Only a binary file that nobody has begun to read, and that still lies under its name."""
+    """The path by which a file that was opened from disk can be read while it is sent, so that it is never held whole;
+    None: its content has to be read. Only a binary file that nobody has begun to read, and that still lies under its
+    name."""
     name = getattr(file, "name", None)
     if not isinstance(name, str) or "b" not in getattr(file, "mode", "") or not hasattr(file, "fileno"):
         return None

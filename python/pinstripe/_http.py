@@ -1,5 +1,5 @@
-"""stripe-python's HTTP clients, by which programs set timeouts, proxies and transports. The core carries requests whichever
-of these names is used; a class derived from HTTPClient with a `request` of its own carries them itself."""
+"""stripe-python's HTTP clients, by which programs set timeouts, proxies and transports. The core carries requests
+whichever of these names is used; a class derived from HTTPClient with a `request` of its own carries them itself."""
 
 from ._drive import Transport
 
@@ -15,7 +15,8 @@ class HTTPClient:
             proxy = proxy.get("https") or proxy.get("http")
         if proxy is not None and not isinstance(proxy, str):
             raise ValueError(
-                "Proxy(ies) must be specified as either a string URL or a dict() with string URL under the https and/or http "
+                "Proxy(ies) must be specified as either a string URL or a dict() with string URL under "
+                "the https and/or http "
                 "keys."
             )
         self._verify_ssl_certs, self._proxy, self._timeout = verify_ssl_certs, proxy, timeout
@@ -59,7 +60,9 @@ def timeouts(timeout):
 class Shell(HTTPClient):
     """Stands for a client of the core's own, with the timeout of that name."""
 
-    def __init__(self, timeout=None, session=None, verify_ssl_certs=True, proxy=None, async_fallback_client=None, **others):
+    def __init__(
+        self, timeout=None, session=None, verify_ssl_certs=True, proxy=None, async_fallback_client=None, **others
+    ):
         super().__init__(verify_ssl_certs, proxy, async_fallback_client, timeout)
 
 

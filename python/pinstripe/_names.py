@@ -1,6 +1,5 @@
 """Which name means what: classes of objects, services and exceptions, in the package and in its namespaces."""
 
-
 from . import _core
 from ._naming import service_place
 from ._object import class_name, resolve
@@ -21,7 +20,8 @@ FILES = {
     "_resource": "convert_to_stripe_object",
 }
 ERRORS = (
-    "StripeError APIError ConflictError APIConnectionError CardError InvalidRequestError IdempotencyError AuthenticationError "
+    "StripeError APIError ConflictError APIConnectionError CardError InvalidRequestError IdempotencyError "
+    "AuthenticationError "
     "PermissionError RateLimitError SignatureVerificationError StripeErrorWithParamCode"
 ).split()
 DICTS = ("RequestOptions", "AppInfo")  # TypedDicts: dicts at run time
@@ -114,5 +114,3 @@ def special(module, name):
 def listed(module):
     names = [name for place, name in [*table(object_table), *table(service_table)] if place == module]
     return [*names, *PLACES, *ERRORS] if module == "pinstripe" else names
-
-

@@ -1,7 +1,8 @@
-"""The names that the table's names become in Python: one rule for the package, and for its stubs, which core/api prints.
+"""The names that the table's names become in Python: one rule for the package, and for its stubs, which core/api
+prints.
 
-`api` is the table: names(path) → (services below it, operations), resolve(path, name) → an operation's facts, which begin
-with its id, and namespaces(). The package has _core for that."""
+`api` is the table: names(path) → (services below it, operations), resolve(path, name) → an operation's facts, which
+begin with its id, and namespaces(). The package has _core for that."""
 
 
 def camel(words):
@@ -12,7 +13,15 @@ def camel(words):
 
 def singular(word):
     """Of a list's field: items of "tax_ids" are called tax_id."""
-    for end, other in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("ss", "ss"), ("us", "us"), ("s", "")):
+    for end, other in (
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("ches", "ch"),
+        ("ss", "ss"),
+        ("us", "us"),
+        ("s", ""),
+    ):
         if word.endswith(end):
             return word[: -len(end)] + other
     return word
@@ -45,7 +54,8 @@ def inner_name(field, is_item):
 
 # Services whose classes keep their plural.
 PLURALS = (
-    "balance_settings quotes.computed_upfront_line_items credit_notes.preview_lines customers.funding_instructions tax.settings "
+    "balance_settings quotes.computed_upfront_line_items credit_notes.preview_lines "
+    "customers.funding_instructions tax.settings "
     "treasury.financial_accounts.features"
 ).split()
 

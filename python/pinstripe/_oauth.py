@@ -11,8 +11,8 @@ def with_client_id(params, requestor):
     client_id = requestor.option("client_id")
     if not client_id:
         raise AuthenticationError(
-            'No client_id provided. (HINT: set your client_id using "pinstripe.client_id = <CLIENT-ID>"). You can find your '
-            "client_ids in your Stripe dashboard, after registering your account as a platform."
+            'No client_id provided. (HINT: set your client_id using "pinstripe.client_id = <CLIENT-ID>"). You can find '
+            "your client_ids in your Stripe dashboard, after registering your account as a platform."
         )
     return {**params, "client_id": client_id}
 

@@ -1,10 +1,8 @@
 """Objects of the API and their classes.
 
-The object itself is C (_core.Object): it reads a reply's fields when they are asked for. Here are the methods that all of
-them have, and the classes: one for each object of the table and one for each object inside one, made when it is first
-named. A class is found by what the reply calls itself ("object": "checkout.session" is pinstripe.checkout.Session)."""
-
-import sys
+The object itself is C (_core.Object): it reads a reply's fields when they are asked for. Here are the methods that all
+of them have, and the classes: one for each object of the table and one for each object inside one, made when it is
+first named. A class is found by what the reply calls itself: "checkout.session" is pinstripe.checkout.Session."""
 
 from . import _core
 from ._naming import class_place, inner_name
@@ -27,7 +25,8 @@ Unset.__module__ = "pinstripe"
 
 
 class ObjectType(type):
-    """The class of the objects' classes: it finds what they lack, objects inside them and methods made from the table."""
+    """The class of the objects' classes: it finds what they lack, objects inside them and methods made from the
+    table."""
 
     def __getattr__(cls, name):
         if name.startswith("__"):
@@ -55,7 +54,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
     __slots__ = ()
     OBJECT_NAME = ""
 
-    def __init__(self, id=None, api_key=None, stripe_version=None, stripe_account=None, last_response=None, **params):  # noqa: A002
+    def __init__(self, id=None, api_key=None, stripe_version=None, stripe_account=None, last_response=None, **params):
         options = {"api_key": api_key, "stripe_version": stripe_version, "stripe_account": stripe_account}
         _core.set_origin(self, requestor_of(self).scoped({**params, **options}))
         if id:
@@ -139,7 +138,9 @@ class StripeObject(_core.Object, metaclass=ObjectType):
     # Building
 
     @classmethod
-    def construct_from(cls, values, key, stripe_version=None, stripe_account=None, last_response=None, *, api_mode="V1"):
+    def construct_from(
+        cls, values, key, stripe_version=None, stripe_account=None, last_response=None, *, api_mode="V1"
+    ):
         options = {"api_key": key, "stripe_version": stripe_version, "stripe_account": stripe_account}
         return cls._build(values, default_requestor().scoped(options))
 
@@ -150,7 +151,15 @@ class StripeObject(_core.Object, metaclass=ObjectType):
         return _core.build(cls, values, requestor)
 
     def refresh_from(
-        self, values, api_key=None, partial=False, stripe_version=None, stripe_account=None, last_response=None, *, api_mode="V1"
+        self,
+        values,
+        api_key=None,
+        partial=False,
+        stripe_version=None,
+        stripe_account=None,
+        last_response=None,
+        *,
+        api_mode="V1",
     ):
         options = {"api_key": api_key, "stripe_version": stripe_version, "stripe_account": stripe_account}
         requestor = requestor_of(self).scoped(options)
@@ -181,7 +190,8 @@ class ListIndex:
         if isinstance(name, str):
             return super().__getitem__(name)
         raise KeyError(
-            f"You tried to access the {name!r} index, but {type(self).__name__} types only support string keys. (HINT: List "
+            f"You tried to access the {name!r} index, but {type(self).__name__} types only support string "
+            f"keys. (HINT: List "
             f"calls return an object with a 'data' (which is the data array). You likely want to call .data[{name!r}])"
         )
 
@@ -231,10 +241,10 @@ class ListObject(ListIndex, StripeObject):
     async def create_async(self, **params):
         return await requestor_of(self).request_mixed_async("POST", self._url("create"), params)
 
-    def retrieve(self, id, **params):  # noqa: A002
+    def retrieve(self, id, **params):
         return requestor_of(self).request_mixed("GET", f"{self._url('retrieve')}/{quote(id)}", params)
 
-    async def retrieve_async(self, id, **params):  # noqa: A002
+    async def retrieve_async(self, id, **params):
         return await requestor_of(self).request_mixed_async("GET", f"{self._url('retrieve')}/{quote(id)}", params)
 
     def _beside(self, name, index, params):

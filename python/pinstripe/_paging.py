@@ -1,5 +1,5 @@
-"""Iterating over all pages. From a page as it came, the core goes on (pinstripe._core.Pager): it asks for the next page while
-half of this one is left. A page that was built or changed goes on through its own methods."""
+"""Iterating over all pages. From a page as it came, the core goes on (pinstripe._core.Pager): it asks for the next
+page while half of this one is left. A page that was built or changed goes on through its own methods."""
 
 from . import _core, _drive
 from ._object import ListObject, SearchResultObject, requestor_of, retrieve_params

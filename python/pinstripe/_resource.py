@@ -52,12 +52,15 @@ def take_ids(operation, args, params):
             value = params.pop("id", None)
         ids.append(value)
     if len(ids) != count or not all(isinstance(value, str) for value in ids):
-        raise TypeError(f"{ident} needs {count} id{'s' * (count != 1)} ({', '.join(names)}), each a str, and then keywords")
+        raise TypeError(
+            f"{ident} needs {count} id{'s' * (count != 1)} ({', '.join(names)}), each a str, and then keywords"
+        )
     return ids
 
 
 class Method:
-    """A descriptor: of the class, with all ids; of an object, whose id comes first and which takes its own new state."""
+    """A descriptor: of the class, with all ids; of an object, whose id comes first and which takes its own new
+    state."""
 
     def __init__(self, operation, is_async=False):
         self.operation, self.is_async = operation, is_async
@@ -82,7 +85,9 @@ class Method:
 
     def run(self, me, ids, params):
         options, params = split(params)
-        return settle(me, (requestor_of(me) if me is not None else global_requestor).call(self.operation, ids, params, options))
+        return settle(
+            me, (requestor_of(me) if me is not None else global_requestor).call(self.operation, ids, params, options)
+        )
 
     async def run_async(self, me, ids, params):
         options, params = split(params)
@@ -102,7 +107,8 @@ def ident_of(o):
     from ._error import InvalidRequestError
 
     raise InvalidRequestError(
-        f"Could not determine which URL to request: {type(o).__name__} instance has invalid ID: {ident!r}. ID should be a str",
+        f"Could not determine which URL to request: {type(o).__name__} instance has invalid ID: {ident!r}. "
+        f"ID should be a str",
         "id",
     )
 
@@ -120,7 +126,7 @@ def helpers_class(cls, operations):
         names[name] = HelperMethod(operation)
         names[f"{name}_async"] = HelperMethod(operation, True)
 
-    def __init__(self, resource):  # noqa: N807
+    def __init__(self, resource):
         self.resource = resource
 
     return type("TestHelpers", (), {**names, "__init__": __init__})
@@ -151,10 +157,17 @@ def attribute(cls, name):
         return BY_HAND[cls.OBJECT_NAME, name]
     if operations.get(base):
         return special(cls, base, operations[base], base != name)
-    if base in ("auto_paging_iter", "search_auto_paging_iter") and ("search" if base[0] == "s" else "list") in operations:
+    if (
+        base in ("auto_paging_iter", "search_auto_paging_iter")
+        and ("search" if base[0] == "s" else "list") in operations
+    ):
         return all_pages(cls, name)
     if name in ("TestHelpers", "test_helpers") and helpers_of(cls.OBJECT_NAME):
-        return helpers_class(cls, helpers_of(cls.OBJECT_NAME)) if name[0] == "T" else property(lambda o: cls.TestHelpers(o))
+        return (
+            helpers_class(cls, helpers_of(cls.OBJECT_NAME))
+            if name[0] == "T"
+            else property(lambda o: cls.TestHelpers(o))
+        )
     return None
 
 
@@ -162,8 +175,10 @@ class AccountRetrieve(Method):
     """Account.retrieve() without an id is the key's own account."""
 
     def bind(self, o, cls):
-        def method(id=None, **params):  # noqa: A002
-            method = Method.bind(self if id else Method(_core.resolve("accounts", "retrieve_current"), self.is_async), o, cls)
+        def method(id=None, **params):
+            method = Method.bind(
+                self if id else Method(_core.resolve("accounts", "retrieve_current"), self.is_async), o, cls
+            )
             return method(*(id,) if id else (), **params)
 
         return method
@@ -206,7 +221,9 @@ def below(method, ending, fixed):
     def call(self, idempotency_key=None, **params):
         options = {"idempotency_key": idempotency_key}
         mixed, params = split(params)
-        found = requestor_of(self).request(method, instance_url(self) + ending, {**params, **fixed}, {**mixed, **options})
+        found = requestor_of(self).request(
+            method, instance_url(self) + ending, {**params, **fixed}, {**mixed, **options}
+        )
         return settle(self, found)
 
     return call
@@ -224,7 +241,9 @@ def detach(self, idempotency_key=None, **params):
     if not customer:
         from ._error import InvalidRequestError
 
-        raise InvalidRequestError(f"Source {self.get('id')} does not appear to be currently attached to a customer object.", "id")
+        raise InvalidRequestError(
+            f"Source {self.get('id')} does not appear to be currently attached to a customer object.", "id"
+        )
     path = f"/v1/customers/{quote(customer)}/sources/{quote(ident_of(self))}"
     return settle(self, requestor_of(self).request("DELETE", path, params, {"idempotency_key": idempotency_key}))
 
@@ -267,10 +286,14 @@ def serialize(o, previous=None):
     return params
 
 
-def convert_to_stripe_object(resp, api_key=None, stripe_version=None, stripe_account=None, params=None, klass_=None, **_):
+def convert_to_stripe_object(
+    resp, api_key=None, stripe_version=None, stripe_account=None, params=None, klass_=None, **_
+):
     """The objects of a dict, or of a list of such; anything else as it is."""
     if isinstance(resp, list):
-        return [convert_to_stripe_object(item, api_key, stripe_version, stripe_account, params, klass_) for item in resp]
+        return [
+            convert_to_stripe_object(item, api_key, stripe_version, stripe_account, params, klass_) for item in resp
+        ]
     if not isinstance(resp, dict):
         return resp
     options = {"api_key": api_key, "stripe_version": stripe_version, "stripe_account": stripe_account}

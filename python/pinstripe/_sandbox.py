@@ -6,8 +6,8 @@
         for body, header in sandbox.webhooks():
             handle(body, header)
 
-What is asked of the sandbox itself goes to paths below /_sandbox/, through a client of its own: its thread alone touches the
-state. These calls raise what goes wrong."""
+What is asked of the sandbox itself goes to paths below /_sandbox/, through a client of its own: its thread alone
+touches the state. These calls raise what goes wrong."""
 
 import ctypes
 import os
@@ -20,9 +20,7 @@ LIBRARY = "libpinstripe-sandbox.so.0" if sys.platform != "darwin" else "libpinst
 # Where the library may be, seen from the package: in it, or where it is installed or built.
 PLACES = ("", "../../lib", "../../../..", "../../..")
 BASES = ("api_base", "files_base", "connect_base", "meter_events_base")
-ACTIONS = (
-    "delay status decline drop_before drop_after_commit reset truncate_at slow bad_json html_502 either".split()
-)
+ACTIONS = "delay status decline drop_before drop_after_commit reset truncate_at slow bad_json html_502 either".split()
 
 
 class Options(ctypes.Structure):
@@ -99,7 +97,7 @@ class Sandbox:
 
     def client(self, api_key=None, **options):
         """A client of this sandbox, with the options of StripeClient."""
-        return StripeClient(api_key or self.key, **{**{base: self.url for base in BASES}, **options})
+        return StripeClient(api_key or self.key, **{**dict.fromkeys(BASES, self.url), **options})
 
     def _ask(self, method, path, params=None):
         if not self._handle:
@@ -149,7 +147,7 @@ class Sandbox:
     def faults(self):
         return self._ask("GET", "faults").data
 
-    def clear_faults(self, id=None):  # noqa: A002
+    def clear_faults(self, id=None):
         self._ask("DELETE", f"faults/{quote(id)}" if id else "faults")
 
     def latency(self, least=None, most=None):
@@ -186,7 +184,8 @@ class Sandbox:
                 yield webhook.body, webhook.headers["Stripe-Signature"]
 
     def listen(self, listener, enabled_events=None):
-        """Has flush() call `listener(body, header)` for each webhook from now on; returns the secret that signs them."""
+        """Has flush() call `listener(body, header)` for each webhook from now on; returns the secret that signs
+        them."""
         made = self._ask("POST", "webhooks", {"enabled_events": enabled_events})
         self._listeners.append((made.id, listener))
         return made.secret
@@ -218,5 +217,6 @@ class Sandbox:
 
 
 def sandbox(**options):
-    """Starts one. Options: port (default: any), listen (a numeric address), seed (makes ids, times and chances repeat)."""
+    """Starts one. Options: port (default: any), listen (a numeric address), seed (makes ids, times and chances
+    repeat)."""
     return Sandbox(**options)

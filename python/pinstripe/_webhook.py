@@ -6,7 +6,8 @@ from ._object import default_requestor
 
 
 def as_bytes(payload):
-    """The body's bytes; what is neither text nor bytes (a body that was parsed already) goes as it is, to be refused."""
+    """The body's bytes; what is neither text nor bytes (a body that was parsed already) goes as it is, to be
+    refused."""
     if isinstance(payload, str):
         return payload.encode("utf-8", "surrogatepass")
     return bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
@@ -36,7 +37,9 @@ class Webhook:
     @staticmethod
     def construct_event(payload, sig_header, secret, tolerance=DEFAULT_TOLERANCE, api_key=None):
         """The event of a webhook, after its signature was verified; `secret` may be a list of them."""
-        return Webhook._construct(payload, sig_header, secret, tolerance, default_requestor().scoped({"api_key": api_key}))
+        return Webhook._construct(
+            payload, sig_header, secret, tolerance, default_requestor().scoped({"api_key": api_key})
+        )
 
     @staticmethod
     def construct_event_without_verification(payload):

@@ -73,12 +73,12 @@ def host(source: Path, tables: Path, *flags: object) -> Path:
 
 
 def read_facts() -> dict:
-    """The description as plain JSON, overrides applied: operations, objects, events, errors."""
+    """The description as plain JSON, overrides applied: operations, objects, url_builders, events, errors."""
     facts = {name: json.loads((API / f"{name}.json").read_text("utf-8")) for name in ("api", "events", "errors")}
-    facts["operations"], facts["objects"] = {}, {}
+    facts["operations"], facts["objects"], facts["url_builders"] = {}, {}, {}
     for path in sorted(API.glob("resources/*.json")):
         parts = json.loads(path.read_text("utf-8"))
-        for section in ("operations", "objects"):
+        for section in ("operations", "objects", "url_builders"):
             facts[section].update(parts.get(section, {}))
     for override in json.loads((API / "overrides.json").read_text("utf-8")):
         kind = "operation" if "operation" in override else "object"

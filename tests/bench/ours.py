@@ -1,5 +1,5 @@
-"""ours.py LIBRARY MODE KEY BASE: a side of the benchmarks in Python, the same program for pinstripe and for stripe. For each
-count read from stdin it runs its mode so often, and answers with the sum of what it read."""
+"""ours.py LIBRARY MODE KEY BASE: a side of the benchmarks in Python, the same program for pinstripe and for stripe.
+For each count read from stdin it runs its mode so often, and answers with the sum of what it read."""
 
 import importlib
 import sys

@@ -515,8 +515,26 @@ static void every_row_of_the_reference_is_in_the_table(void **state) {
   assert_in_range(operations, 400, OPERATIONS);
 }
 
+static void addresses_stand_beside_the_operations_of_a_service(void **state) {
+  (void)state;
+  const ps_api_service *oauth = ps_service_find("oauth");
+  assert_true(ps_service_has_url(oauth, "authorize_url"));
+  assert_false(ps_service_has_url(oauth, "token"));
+  assert_false(ps_service_has_url(ps_service_find("customers"), "authorize_url"));
+  const ps_api_url *url = ps_url_find("oauth.authorize_url");
+  assert_string_equal(ps_url_base(url), "connect");
+  assert_string_equal(ps_url_path(url, false), "/oauth/authorize");
+  assert_string_equal(ps_url_path(url, true), "/express/oauth/authorize");
+  assert_non_null(ps_field_find(ps_url_params(url), "suggested_capabilities"));
+  assert_string_equal(ps_url_default(url, 0), "response_type");
+  assert_string_equal(ps_url_default(url, 1), "code");
+  assert_null(ps_url_default(url, 2));
+  assert_null(ps_url_find("oauth.token"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(addresses_stand_beside_the_operations_of_a_service),
     cmocka_unit_test(every_operation_is_found_by_its_id),
     cmocka_unit_test(every_operation_is_found_by_its_route),
     cmocka_unit_test(a_literal_segment_beats_an_id),

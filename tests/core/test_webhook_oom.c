@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "oom.h"
-#include "webhook.h"
+#include "pinstripe.h"
 
 #define SECRET "whsec_test_secret"
 #define EVENT                                                                                                          \
@@ -89,6 +89,29 @@ static void run_handler(void *context, bool failing) {
   ps_client_free(client);
 }
 
+static void run_address(void *context, bool failing) {
+  ps_client_options options = PS_CLIENT_OPTIONS_INIT;
+  (void)context;
+  options.client_id = "ca_1";
+  ps_client *client = ps_client_new("sk_test_x", &options);
+  ps_value *params = ps_params("state", "a b", NULL);
+  ps_result *r = ps_oauth_authorize_url(client, params, false);
+  if (!failing || ps_result_ok(r)) {
+    assert_string_equal(ps_str(ps_data(r), NULL),
+                        "https://connect.stripe.com/oauth/authorize?state=a%20b&client_id=ca_1&response_type=code");
+  } else {
+    assert_int_equal(ps_error_kind(r), PS_ERROR_MEMORY);
+  }
+  ps_result_free(r);
+  ps_value_free(params);
+  ps_client_free(client);
+}
+
+static void test_addresses(void **state) {
+  (void)state;
+  assert_true(oom_each(run_address, NULL) > 10);
+}
+
 static void test_handlers(void **state) {
   (void)state;
   assert_true(oom_each(run_handler, NULL) > 10);
@@ -103,6 +126,7 @@ static void test_webhooks(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_webhooks), cmocka_unit_test(test_handlers)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_webhooks), cmocka_unit_test(test_handlers),
+                                     cmocka_unit_test(test_addresses)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,8 +12,8 @@ What an entry may hold (all are optional, most combine):
     delay: s                waits before answering
     interim: [103, ...]     sends these 1xx first
     size: n                 a body of n bytes
-    file: [n, etag]         a body of n bytes that tell where they stand; with an etag (text in quotes, or null) it can be
-                            asked for in parts: Range, if If-Range is that etag
+    file: [n, etag]         a body of n bytes that tell where they stand; with an etag (text in quotes, or null) it can
+                            be asked for in parts: Range, if If-Range is that etag
     gzip: true              compresses the body
     chunked: true           sends the body in chunks, without a Content-Length
     slow: [n, s]            sends the body in pieces of n bytes, s seconds apart

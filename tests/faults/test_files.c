@@ -135,6 +135,16 @@ static void a_file_that_has_changed_begins_anew(void **state) {
   assert_asked_for(1, "bytes=70000-");
 }
 
+/* What the first answer allowed is not asked of another file. */
+static void a_file_that_has_changed_and_is_cut_again(void **state) {
+  (void)state;
+  server_script(it, "[{\"file\":[200000,\"\\\"a\\\"\"],\"cut\":70000},{\"file\":[1000,\"W/\\\"b\\\"\"],\"cut\":500},"
+                    "{\"file\":[1000,null]}]");
+  assert_saved(1000);
+  assert_asked_for(1, "bytes=70000-");
+  assert_asked_for(2, "");
+}
+
 static void what_cannot_be_asked_for_in_parts_begins_anew(void **state) {
   (void)state;
   server_script(it, "[{\"file\":[200000,null],\"cut\":70000},{\"file\":[200000,null]}]");
@@ -494,6 +504,7 @@ int main(void) {
     TEST(a_file),
     TEST(a_cut_file_goes_on_where_it_was),
     TEST(a_file_that_has_changed_begins_anew),
+    TEST(a_file_that_has_changed_and_is_cut_again),
     TEST(what_cannot_be_asked_for_in_parts_begins_anew),
     TEST(a_wrong_range_is_an_error),
     TEST(a_failure_leaves_what_was_there),

@@ -241,10 +241,10 @@ class Archive(unittest.TestCase):
         python.chmod(0o755)
         tree, top = self.scratch / "tree", self.scratch / "pinstripe-test"
         run("sh", "-c", f"cd {top} && luarocks --lua-version 5.4 --tree {tree} make", PATH=f"{python.parent}:{PATH}")
-        load = "io.write(require('pinstripe').version)"
+        load = "local p = require('pinstripe') io.write(p.version, p.sandbox():client().customers:create().object)"
         share = tree / "share/lua/5.4"
         environment = {"LUA_PATH": f"{share}/?.lua;{share}/?/init.lua", "LUA_CPATH": f"{tree}/lib/lua/5.4/?.so"}
-        self.assertEqual(run("lua5.4", "-e", load, **environment), VERSION)
+        self.assertEqual(run("lua5.4", "-e", load, **environment), f"{VERSION}customer")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The shared cases of tests/cases, through a transport in Python. Null is pinstripe.UNSET in params: None leaves out."""
+"""The shared cases of tests/cases, through a transport in Python. Null is pinstripe.UNSET in params: None leaves
+out."""
 
 import json
 import unittest
 from urllib.parse import urlsplit
 
-from support import load_cases
-
 import pinstripe
+from support import load_cases
 
 
 def params_of(value):

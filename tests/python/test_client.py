@@ -7,10 +7,9 @@ import unittest
 import warnings
 from unittest import mock
 
-from support import KEY, Server, Stage
-
 import pinstripe
 from pinstripe import error
+from support import KEY, Server, Stage
 
 
 class Construction(unittest.TestCase):
@@ -44,8 +43,13 @@ class Construction(unittest.TestCase):
 
     def test_options_reach_the_wire(self):
         stage = Stage({}, {})
-        client = stage.client(stripe_account="acct_1", stripe_version="2025-01-01.x", base_addresses={"api": "http://127.0.0.1:9"},
-                              app_info={"name": "App", "version": "1"}, headers={"X-Mine": "1"})
+        client = stage.client(
+            stripe_account="acct_1",
+            stripe_version="2025-01-01.x",
+            base_addresses={"api": "http://127.0.0.1:9"},
+            app_info={"name": "App", "version": "1"},
+            headers={"X-Mine": "1"},
+        )
         client.v1.balance.retrieve(options={"stripe_account": "acct_2", "idempotency_key": None, "stripe_version": ""})
         client.v1.balance.retrieve()
         headers = [request.headers for request in stage.requests]
@@ -133,7 +137,9 @@ class Raw(unittest.TestCase):
     def test_raw_request(self):
         with Server([{"body": {"object": "customer", "id": "cus_1"}}, {"body": []}]) as server:
             client = server.client()
-            response = client.raw_request("post", "/v1/customers", email="a@b.c", stripe_account="acct_1", idempotency_key="k")
+            response = client.raw_request(
+                "post", "/v1/customers", email="a@b.c", stripe_account="acct_1", idempotency_key="k"
+            )
             self.assertIsInstance(response, pinstripe.StripeResponse)
             self.assertEqual((response.code, response.data["id"]), (200, "cus_1"))
             self.assertIsInstance(client.deserialize(response), pinstripe.Customer)
@@ -194,7 +200,9 @@ class Errors(unittest.TestCase):
                 self.assertRegex(e.idempotency_key, "^[0-9a-f-]{36}$")
                 self.assertNotIn(KEY, f"{e!r}{e}{e.__dict__}")
                 again = pickle.loads(pickle.dumps(e))
-                self.assertEqual((str(again), again.outcome, again.code, type(again)), (str(e), e.outcome, e.code, type(e)))
+                self.assertEqual(
+                    (str(again), again.outcome, again.code, type(again)), (str(e), e.outcome, e.code, type(e))
+                )
 
     def test_attributes(self):
         with Server([self.KINDS[2][0]]) as server, self.assertRaises(pinstripe.CardError) as caught:
@@ -205,7 +213,9 @@ class Errors(unittest.TestCase):
         self.assertEqual((e.json_body["error"]["decline_code"], e.error.decline_code, e.error.charge), ("d", "d", None))
         self.assertIn("card_declined", e.http_body)
         self.assertEqual(e.outcome, "rejected")
-        self.assertEqual(repr(e), "CardError(message='m', param=None, code='card_declined', http_status=402, request_id='req_1')")
+        self.assertEqual(
+            repr(e), "CardError(message='m', param=None, code='card_declined', http_status=402, request_id='req_1')"
+        )
 
     def test_not_sent(self):
         client = pinstripe.StripeClient(KEY, api_base="http://127.0.0.1:1", max_retries=0)
@@ -216,7 +226,10 @@ class Errors(unittest.TestCase):
 
     def test_v2_types(self):
         body = {"error": {"type": "temporary_session_expired", "message": "m", "code": "x"}}
-        with Server([{"status": 400, "body": body}]) as server, self.assertRaises(pinstripe.TemporarySessionExpiredError):
+        with (
+            Server([{"status": 400, "body": body}]) as server,
+            self.assertRaises(pinstripe.TemporarySessionExpiredError),
+        ):
             server.client().v2.billing.meter_event_stream.create({"events": []})
         for name in pinstripe._error.V2:
             self.assertTrue(issubclass(getattr(pinstripe, f"{name}Error"), pinstripe.StripeError), name)
@@ -242,11 +255,16 @@ class Hooks(unittest.TestCase):
     def test_events_come_in_order(self):
         seen = []
         with Server([{"status": 500}, {"body": {"object": "balance"}}]) as server:
-            client = server.client(on_request=lambda e: seen.append(("request", e.attempt)),
-                                   on_response=lambda e: seen.append(("response", e.status)), log=lambda e: seen.append(str(e)))
+            client = server.client(
+                on_request=lambda e: seen.append(("request", e.attempt)),
+                on_response=lambda e: seen.append(("response", e.status)),
+                log=lambda e: seen.append(str(e)),
+            )
             client.v1.balance.retrieve()
-        self.assertEqual([s for s in seen if isinstance(s, tuple)],
-                         [("request", 1), ("response", 500), ("request", 2), ("response", 200)])
+        self.assertEqual(
+            [s for s in seen if isinstance(s, tuple)],
+            [("request", 1), ("response", 500), ("request", 2), ("response", 200)],
+        )
         self.assertTrue(any("GET /v1/balance" in s for s in seen if isinstance(s, str)))
 
     def test_the_log_of_python(self):

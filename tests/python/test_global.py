@@ -4,10 +4,9 @@ import asyncio
 import unittest
 import warnings
 
-from support import KEY, Stage
-
 import pinstripe
 from pinstripe import _core, _resource
+from support import KEY, Stage
 
 
 class Global(unittest.TestCase):
@@ -40,9 +39,17 @@ class Global(unittest.TestCase):
             (lambda: c.Customer.delete("cus_1"), "delete", "/v1/customers/cus_1"),
             (lambda: c.Customer.list(limit=1), "get", "/v1/customers?limit=1"),
             (lambda: c.Customer.search(query="q"), "get", "/v1/customers/search?query=q"),
-            (lambda: c.Customer.create_tax_id("cus_1", type="eu_vat", value="1"), "post", "/v1/customers/cus_1/tax_ids"),
+            (
+                lambda: c.Customer.create_tax_id("cus_1", type="eu_vat", value="1"),
+                "post",
+                "/v1/customers/cus_1/tax_ids",
+            ),
             (lambda: c.Customer.list_payment_methods("cus_1"), "get", "/v1/customers/cus_1/payment_methods"),
-            (lambda: c.Customer.retrieve_payment_method("cus_1", "pm_1"), "get", "/v1/customers/cus_1/payment_methods/pm_1"),
+            (
+                lambda: c.Customer.retrieve_payment_method("cus_1", "pm_1"),
+                "get",
+                "/v1/customers/cus_1/payment_methods/pm_1",
+            ),
             (lambda: c.Account.create_person("acct_1"), "post", "/v1/accounts/acct_1/persons"),
             (lambda: c.Account.retrieve(), "get", "/v1/account"),
             (lambda: c.Account.retrieve("acct_1"), "get", "/v1/accounts/acct_1"),
@@ -56,7 +63,11 @@ class Global(unittest.TestCase):
             (lambda: c.ApplicationFee.refund("fee_1"), "post", "/v1/application_fees/fee_1/refunds"),
             (lambda: c.InvoiceItem.create(customer="c"), "post", "/v1/invoiceitems", "customer=c"),
             (lambda: c.checkout.Session.expire("cs_1"), "post", "/v1/checkout/sessions/cs_1/expire"),
-            (lambda: c.treasury.FinancialAccount.update_features("fa_1"), "post", "/v1/treasury/financial_accounts/fa_1/features"),
+            (
+                lambda: c.treasury.FinancialAccount.update_features("fa_1"),
+                "post",
+                "/v1/treasury/financial_accounts/fa_1/features",
+            ),
             (lambda: c.Refund.TestHelpers.expire("re_1"), "post", "/v1/test_helpers/refunds/re_1/expire"),
             (lambda: c.Balance.retrieve(), "get", "/v1/balance"),
         ]:
@@ -71,8 +82,13 @@ class Global(unittest.TestCase):
             self.assertIs(found, pi)
             self.assertEqual(pi.status, "succeeded")
         self.assertIs(self.check(pi.refresh, "get", "/v1/payment_intents/pi_1", reply=reply), pi)
-        self.check(lambda: pinstripe.PaymentIntent.confirm(pi, off_session=True), "post", "/v1/payment_intents/pi_1/confirm",
-                   "off_session=true", reply=reply)
+        self.check(
+            lambda: pinstripe.PaymentIntent.confirm(pi, off_session=True),
+            "post",
+            "/v1/payment_intents/pi_1/confirm",
+            "off_session=true",
+            reply=reply,
+        )
         refund = pinstripe.Refund.construct_from({"id": "re_1", "object": "refund"}, KEY)
         self.check(refund.test_helpers.expire, "post", "/v1/test_helpers/refunds/re_1/expire")
         charge = pinstripe.Charge.construct_from({"id": "ch_1", "object": "charge"}, KEY)
@@ -86,14 +102,27 @@ class Global(unittest.TestCase):
 
     def test_deleting_updates_in_place(self):
         customer = pinstripe.Customer.construct_from({"id": "cus_1", "object": "customer", "email": "a"}, KEY)
-        found = self.check(customer.delete, "delete", "/v1/customers/cus_1", reply='{"id":"cus_1","object":"customer","deleted":true}')
+        found = self.check(
+            customer.delete, "delete", "/v1/customers/cus_1", reply='{"id":"cus_1","object":"customer","deleted":true}'
+        )
         self.assertIs(found, customer)
         self.assertTrue(customer.deleted)
         self.assertNotIn("email", customer)
 
     def test_options_among_the_params(self):
-        self.check(lambda: pinstripe.Customer.create(email="a", api_key="sk_test_2", stripe_account="acct_1", idempotency_key="k",
-                                                     stripe_version="v", timeout=5), "post", "/v1/customers", "email=a")
+        self.check(
+            lambda: pinstripe.Customer.create(
+                email="a",
+                api_key="sk_test_2",
+                stripe_account="acct_1",
+                idempotency_key="k",
+                stripe_version="v",
+                timeout=5,
+            ),
+            "post",
+            "/v1/customers",
+            "email=a",
+        )
         customer = None
         self.replies = ['{"id": "cus_1", "object": "customer"}'] * 2
         customer = pinstripe.Customer.retrieve("cus_1", api_key="sk_test_2", stripe_account="acct_1")
@@ -103,12 +132,19 @@ class Global(unittest.TestCase):
         self.assertEqual((headers["Authorization"], headers["Stripe-Account"]), ("Bearer sk_test_2", "acct_1"))
 
     def test_a_parameter_called_options(self):
-        self.check(lambda: pinstripe.identity.VerificationSession.create(options={"document": {"require_id_number": True}}),
-                   "post", "/v1/identity/verification_sessions", "options[document][require_id_number]=true")
+        self.check(
+            lambda: pinstripe.identity.VerificationSession.create(options={"document": {"require_id_number": True}}),
+            "post",
+            "/v1/identity/verification_sessions",
+            "options[document][require_id_number]=true",
+        )
 
     def test_asyncio_and_pages(self):
-        reply = '{"object": "list", "url": "/v1/customers", "has_more": false, "data": [{"id": "cus_1", "object": "customer"}]}'
-        found = self.check(lambda: asyncio.run(pinstripe.Customer.list_async(limit=2)), "get", "/v1/customers?limit=2", reply=reply)
+        data = '[{"id": "cus_1", "object": "customer"}]'
+        reply = '{"object": "list", "url": "/v1/customers", "has_more": false, "data": ' + data + "}"
+        found = self.check(
+            lambda: asyncio.run(pinstripe.Customer.list_async(limit=2)), "get", "/v1/customers?limit=2", reply=reply
+        )
         self.assertIsInstance(found.data[0], pinstripe.Customer)
         self.check(lambda: self.assertEqual(len(list(pinstripe.Customer.auto_paging_iter())), 1), "get", reply=reply)
 
@@ -135,8 +171,14 @@ class Global(unittest.TestCase):
             pinstripe.log = None
 
     def test_no_method_where_the_table_has_none(self):
-        for owner, name in [(pinstripe.Balance, "create"), (pinstripe.Customer, "nonsense"), (pinstripe.Customer, "Nonsense"),
-                            (pinstripe.checkout, "Nonsense"), (pinstripe, "Nonsense"), (pinstripe.Customer(), "confirm")]:
+        for owner, name in [
+            (pinstripe.Balance, "create"),
+            (pinstripe.Customer, "nonsense"),
+            (pinstripe.Customer, "Nonsense"),
+            (pinstripe.checkout, "Nonsense"),
+            (pinstripe, "Nonsense"),
+            (pinstripe.Customer(), "confirm"),
+        ]:
             with self.subTest(name=name), self.assertRaises(AttributeError):
                 getattr(owner, name)
 

@@ -3,13 +3,18 @@
 import asyncio
 import unittest
 
-from support import KEY, Server, Stage
-
 import pinstripe
+from support import KEY, Server, Stage
 
 
 def page(ids, more, **others):
-    return {"object": "list", "url": "/v1/charges", "has_more": more, "data": [{"id": i, "object": "charge"} for i in ids], **others}
+    return {
+        "object": "list",
+        "url": "/v1/charges",
+        "has_more": more,
+        "data": [{"id": i, "object": "charge"} for i in ids],
+        **others,
+    }
 
 
 def ids_of(items):
@@ -20,8 +25,9 @@ class Lists(unittest.TestCase):
     def test_a_page_stands_for_its_data(self):
         charges = Stage(page(["ch_2", "ch_1"], False)).client().v1.charges.list()
         self.assertIsInstance(charges, pinstripe.ListObject)
-        self.assertEqual((ids_of(charges), len(charges), ids_of(reversed(charges))),
-                         (["ch_2", "ch_1"], 2, ["ch_1", "ch_2"]))
+        self.assertEqual(
+            (ids_of(charges), len(charges), ids_of(reversed(charges))), (["ch_2", "ch_1"], 2, ["ch_1", "ch_2"])
+        )
         self.assertFalse(charges.is_empty)
         with self.assertRaisesRegex(KeyError, r"\.data\[0\]"):
             charges[0]
@@ -74,13 +80,17 @@ class Lists(unittest.TestCase):
         self.assertEqual(request.headers["Stripe-Account"], "acct_1")
 
     def test_methods_on_the_lists_own_url(self):
-        stage = Stage(page([], False), {"object": "charge", "id": "c"}, {"object": "charge", "id": "c/d"}, page([], False))
+        stage = Stage(
+            page([], False), {"object": "charge", "id": "c"}, {"object": "charge", "id": "c/d"}, page([], False)
+        )
         charges = stage.client().v1.charges.list()
         charges.create(amount=5, idempotency_key="k")
         charges.retrieve("c/d")
         asyncio.run(charges.list_async(limit=1))
-        self.assertEqual([(r.method, r.url[22:]) for r in stage.requests[1:]],
-                         [("POST", "/v1/charges"), ("GET", "/v1/charges/c%2Fd"), ("GET", "/v1/charges?limit=1")])
+        self.assertEqual(
+            [(r.method, r.url[22:]) for r in stage.requests[1:]],
+            [("POST", "/v1/charges"), ("GET", "/v1/charges/c%2Fd"), ("GET", "/v1/charges?limit=1")],
+        )
         self.assertEqual(stage.requests[1].headers["Idempotency-Key"], "k")
 
     def test_a_page_that_was_built_or_changed(self):
@@ -105,7 +115,13 @@ class Lists(unittest.TestCase):
 
 class Searches(unittest.TestCase):
     def test_search(self):
-        first = {"object": "search_result", "url": "/v1/charges/search", "has_more": True, "next_page": "t", "data": [{"id": "a"}]}
+        first = {
+            "object": "search_result",
+            "url": "/v1/charges/search",
+            "has_more": True,
+            "next_page": "t",
+            "data": [{"id": "a"}],
+        }
         last = {**first, "has_more": False, "next_page": None, "data": [{"id": "b"}]}
         stage = Stage(first, last, last)
         found = stage.client().v1.charges.search({"query": "q"})
@@ -117,8 +133,11 @@ class Searches(unittest.TestCase):
 
 class V2(unittest.TestCase):
     def test_v2(self):
-        stage = Stage({"data": [{"id": "a"}], "next_page_url": "/v2/core/events?page=2"}, {"data": [], "next_page_url": "/v2/x"},
-                      {"data": [{"id": "b", "object": "v2.core.event", "type": "new.type"}], "next_page_url": None})
+        stage = Stage(
+            {"data": [{"id": "a"}], "next_page_url": "/v2/core/events?page=2"},
+            {"data": [], "next_page_url": "/v2/x"},
+            {"data": [{"id": "b", "object": "v2.core.event", "type": "new.type"}], "next_page_url": None},
+        )
         found = stage.client().v2.core.events.list({"limit": 1})
         self.assertIs(type(found), pinstripe.v2.ListObject)
         items = list(found.auto_paging_iter())

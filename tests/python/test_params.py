@@ -11,9 +11,8 @@ from collections import OrderedDict, deque
 from decimal import Decimal
 from types import MappingProxyType
 
-from support import Server, Stage
-
 import pinstripe
+from support import Server, Stage
 
 
 class Color(enum.Enum):
@@ -47,10 +46,25 @@ class Values(unittest.TestCase):
     def test_scalars(self):
         day = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
         for value, text in [
-            ("å ∂", "a=%C3%A5%20%E2%88%82"), (True, "a=true"), (5, "a=5"), (-(2**63), f"a={-(2**63)}"), (1.5, "a=1.5"),
-            (5.0, "a=5"), (1e-7, "a=0.0000001"), (Decimal("1.10"), "a=1.10"), (Decimal("1E+2"), "a=100"), (day, "a=1767323045"),
-            (day.date(), "a=2026-01-02"), (Color.RED, "a=red"), (Word.A, "a=a"), (Number(), "a=7"), (Lazy(), "a=later"),
-            (uuid.UUID(int=1), "a=00000000-0000-0000-0000-000000000001"), ("", "a="), (pinstripe.UNSET, "a="), (None, ""),
+            ("å ∂", "a=%C3%A5%20%E2%88%82"),
+            (True, "a=true"),
+            (5, "a=5"),
+            (-(2**63), f"a={-(2**63)}"),
+            (1.5, "a=1.5"),
+            (5.0, "a=5"),
+            (1e-7, "a=0.0000001"),
+            (Decimal("1.10"), "a=1.10"),
+            (Decimal("1E+2"), "a=100"),
+            (day, "a=1767323045"),
+            (day.date(), "a=2026-01-02"),
+            (Color.RED, "a=red"),
+            (Word.A, "a=a"),
+            (Number(), "a=7"),
+            (Lazy(), "a=later"),
+            (uuid.UUID(int=1), "a=00000000-0000-0000-0000-000000000001"),
+            ("", "a="),
+            (pinstripe.UNSET, "a="),
+            (None, ""),
         ]:
             with self.subTest(value=value):
                 self.check(value, text)

