@@ -45,6 +45,7 @@ ps_exchange *ps_plain_call(ps_client *client, const char *operation, const ps_va
                            const ps_value *options);
 ps_exchange *ps_plain_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                               const ps_value *options);
+ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options);
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms);
 int ps_exchange_step(ps_exchange *x);
@@ -63,6 +64,9 @@ char *ps_webhook_sign(const char *body, size_t length, const char *secret, int64
 ps_exchange *ps_exchange_new_event(ps_client *client, const ps_value *notification);
 ps_exchange *ps_exchange_new_related_object(ps_client *client, const ps_value *notification);
 ps_client *ps_client_scoped(ps_client *client, const char *stripe_context);
+
+/* OAuth's address, of which nothing is sent. */
+ps_result *ps_oauth_authorize_url(ps_client *client, const ps_value *params, bool express);
 
 /* Results. */
 bool ps_result_ok(const ps_result *r);

@@ -64,6 +64,16 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
   return x;
 }
 
+/* Without params to poison: a misuse of options is a request that nobody could send. */
+ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options) {
+  ps_call_options read = PS_CALL_OPTIONS_INIT;
+  ps_value *poison = read_options(&read, options);
+  ps_exchange *x =
+    poison ? ps_exchange_new_request(client, "GET", url, poison, NULL) : ps_exchange_new_download(client, url, &read);
+  ps_value_free(poison);
+  return x;
+}
+
 bool ps_plain_run(ps_exchange *x, int64_t max_ms) { return ps_exchange_run(x, max_ms) == PS_DONE; }
 
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms) { return ps_exchange_carry(x, max_ms); }

@@ -15,6 +15,7 @@ ps_exchange *ps_plain_call(ps_client *client, const char *operation, const ps_va
                            const ps_value *options);
 ps_exchange *ps_plain_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                               const ps_value *options);
+ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options);
 /* Whether it is done. */
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms);

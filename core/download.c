@@ -1,7 +1,8 @@
 /* See download.h. A file is written under a temporary name beside its own and renamed at the end, so that nobody ever sees a
  * part under that name. What has arrived stays over attempts: after a cut the next one asks for the rest (RFC 9110, 14),
  * if the answer so far said that it can be had: ranges of bytes, a strong ETag, no Content-Encoding. If the server sends all of
- * it again, a file is begun anew; what went through the window cannot be taken back, and ends in an error. */
+ * it again, a file is begun anew; what went through the window cannot be taken back, and ends in an error. A part that is of
+ * another file, or leaves the whole short, is an error: no file gets its name with less than all of its bytes. */
 #include "download.h"
 
 #include <errno.h>
@@ -39,17 +40,27 @@ static char *temporary_name(const char *path) {
   return ps_buf_take(&name, NULL);
 }
 
-static bool open_file(ps_download *d, const char *path, ps_fault *fault) {
+/* A rename puts a file in the place of a device or a pipe, too. */
+static bool check_place(const char *path, ps_fault *fault) {
   struct stat info;
+  if (!*path) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "save_to must be the path of a file, not \"\"");
+  } else if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "save_to: %s is %s, not a regular file", path,
+                 S_ISDIR(info.st_mode) ? "a directory" : "a device, pipe or socket");
+  }
+  return fault->kind == PS_ERROR_NONE;
+}
+
+static bool open_file(ps_download *d, const char *path, ps_fault *fault) {
+  if (!check_place(path, fault)) return false;
   d->path = strdup(path);
   d->temporary = d->path ? temporary_name(path) : NULL;
   if (!d->temporary) {
     ps_fault_memory(fault);
     return false;
   }
-  bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-  if (folder) errno = EISDIR;
-  else d->file = open(d->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  d->file = open(d->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   return d->file >= 0 || refuse(d, "write", fault);
 }
 
@@ -116,16 +127,32 @@ static bool is_from(const char *range, int64_t first) {
   return range && strncmp(range, expected, (size_t)length) == 0;
 }
 
+static bool is_plain(const ps_download_facts *f) {
+  return !f->content_encoding || strcmp(f->content_encoding, "identity") == 0;
+}
+
+/* The server sends a part: it must be the rest of what has arrived. Its Content-Range may be the first to tell the size. */
+static bool go_on(ps_download *d, const ps_download_facts *f, ps_fault *fault) {
+  int64_t whole;
+  const char *slash = f->content_range ? strchr(f->content_range, '/') : NULL;
+  if (!slash || !ps_number_int(slash + 1, strlen(slash + 1), &whole)) whole = -1;
+  bool asked = d->received > 0 && *d->etag;
+  if (!asked || !is_from(f->content_range, d->received)) {
+    ps_fault_set(fault, PS_ERROR_PROTOCOL, "the server sent another range than the one asked for");
+  } else if ((f->etag && strcmp(f->etag, d->etag) != 0) || !is_plain(f) ||
+             (whole >= 0 && d->total >= 0 && whole != d->total)) {
+    ps_fault_set(fault, PS_ERROR_PROTOCOL, "the download was cut, and the rest that the server sent is another file's");
+  }
+  if (d->total < 0) d->total = whole;
+  return fault->kind == PS_ERROR_NONE;
+}
+
 bool ps_download_begin(ps_download *d, const ps_download_facts *f, ps_fault *fault) {
   int64_t length = -1;
   d->begun = true;
-  if (f->status == 206) {
-    if (is_from(f->content_range, d->received)) return true;
-    ps_fault_set(fault, PS_ERROR_PROTOCOL, "the server sent another range than the one asked for");
-    return false;
-  }
+  if (f->status == 206) return go_on(d, f, fault);
   if (!begin_anew(d, fault)) return false;
-  bool plain = !f->content_encoding || strcmp(f->content_encoding, "identity") == 0;
+  bool plain = is_plain(f);
   bool ranges = f->accept_ranges && strcmp(f->accept_ranges, "bytes") == 0;
   d->etag[0] = '\0';
   if (plain && ranges && is_strong(f->etag, sizeof d->etag)) memcpy(d->etag, f->etag, strlen(f->etag) + 1);
@@ -158,6 +185,11 @@ bool ps_download_write(ps_download *d, const char *bytes, size_t length, ps_faul
 }
 
 bool ps_download_finish(ps_download *d, ps_fault *fault) {
+  if (d->total >= 0 && d->received != d->total) {
+    ps_fault_set(fault, PS_ERROR_PROTOCOL, "the download ended after %lld of %lld bytes", (long long)d->received,
+                 (long long)d->total);
+    return false;
+  }
   if (d->file < 0) return true;
   bool closed = close(d->file) == 0;
   d->file = -1;

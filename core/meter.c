@@ -81,6 +81,12 @@ static const char *check_event(const ps_value *event) {
   return "a meter event is a map with event_name and payload, a map";
 }
 
+/* "" and null are no identifier: an event sent twice would count twice. */
+static bool is_absent(const ps_value *event, const char *name) {
+  const ps_value *v = ps_map_get(event, name, strlen(name));
+  return !v || v->type == PS_NULL || (v->type == PS_STRING && v->length == 0);
+}
+
 const char *ps_meter_add(ps_meter *m, const ps_value *event) {
   char id[37];
   const char *wrong = check_event(event);
@@ -89,8 +95,8 @@ const char *ps_meter_add(ps_meter *m, const ps_value *event) {
   if (!ps_uuid(id)) return "the system's random source failed: no identifier could be made";
   ps_value *copy = ps_value_new();
   ps_value_copy(copy, event);
-  if (!ps_map_get(copy, "identifier", 10)) ps_value_set_str(ps_map_set(copy, "identifier"), id);
-  if (!ps_map_get(copy, "timestamp", 9)) {
+  if (is_absent(copy, "identifier")) ps_value_set_str(ps_map_set(copy, "identifier"), id);
+  if (is_absent(copy, "timestamp")) {
     ps_value_set_int(ps_map_set(copy, "timestamp"), m->clock.unix_time(m->clock.context));
   }
   if (*ps_value_error(copy)) {

@@ -233,8 +233,12 @@ class Stubs:
         lines = [f'OBJECT_NAME: _t.ClassVar[_t.Literal["{name}"]]', *self.members(self.t.forms[name, False], page)]
         if (name, True) in self.t.forms:
             lines.append("deleted: _t.Literal[True]")
+        by_hand = self.rule.BY_HAND.get(name, {})
         for method, op in self.rule.methods_of(self, name).items():
-            lines += self.method(page, method, op)
+            lines += [] if method in by_hand else self.method(page, method, op)
+        for method in by_hand:
+            said = "(self, idempotency_key: _t.Optional[str] = None, **params: _t.Any) -> _t.Any: ..."
+            lines += [f"def {method}{said}", f"async def {method}_async{said}"]
         helpers = self.rule.helpers_of(self, name)
         if helpers:
             body = [line for method, op in helpers.items() for line in self.method(page, method, op, True)]

@@ -74,12 +74,14 @@ def read_webhooks(sandbox: pinstripe.Sandbox) -> None:
 
 
 def share_a_file(stripe: pinstripe.StripeClient) -> None:
-    print("5. A file is uploaded and shared")
+    print("5. A file is uploaded, shared and fetched by its link, without a key")
     receipt = io.BytesIO(b"The parcel was delivered.\n")
     receipt.name = "receipt.txt"
     file = stripe.v1.files.create({"purpose": "dispute_evidence", "file": receipt})
     link = stripe.v1.file_links.create({"file": file.id})
-    print(f"   {file.id}, {file.filename}, has {file.size} bytes; {link.id} is its link\n")
+    assert link.url is not None
+    content = stripe.download(link.url).decode()
+    print(f"   {file.id} has {file.size} bytes; {link.id} gives: {content}")
 
 
 def page(stripe: pinstripe.StripeClient, sandbox: pinstripe.Sandbox) -> None:

@@ -49,9 +49,11 @@ local function take_source(name, file)
   end
   check(type(read) == "function", name, "reader must be a function or an open file, not a " .. type(read), 4)
   check(rewind == nil or type(rewind) == "function", name, "rewind must be a function", 4)
-  check(length == nil or type(length) == "number", name, "length must be a number of bytes", 4)
+  check(length == nil or (type(length) == "number" and length >= 0 and length % 1 == 0), name,
+    "length must be a number of bytes", 4)
   local map = { feed = true, rewind = rewind ~= nil, length = length, filename = file.filename, type = file.type }
-  return map, { read = read, rewind = rewind, attempt = 0 }
+  local most = read == file.reader and length or nil -- an open file may grow meanwhile: its first bytes are sent
+  return map, { read = read, rewind = rewind, most = most, attempt = 0 }
 end
 
 -- The source's next bytes, "" at the end, or nil if it cannot be read. Empty pieces on the way are passed over.
@@ -68,9 +70,15 @@ local function feed(source, machine)
   local attempt = machine:hungry()
   if not attempt then return end
   local again = source.attempt > 0 and source.attempt ~= attempt
+  if source.attempt ~= attempt then source.given = 0 end
   source.attempt = attempt
   if again and not source.rewind() then return machine:feed(nil) end
-  machine:feed(next_piece(source))
+  local piece = next_piece(source)
+  source.given = source.given + #(piece or "")
+  if source.most and source.given > source.most then
+    error(("a reader gave more than the %d bytes of its length"):format(source.most), 0)
+  end
+  machine:feed(piece)
 end
 
 -- ---- What is done between the pieces of a transfer ----

@@ -5,7 +5,8 @@
 --     pinstripe.check(stream:close())
 --
 -- What is queued stays so until the server has taken it: after an error the next flush sends it again, and the
--- identifier that each event has lets it count once.
+-- identifier that each event has lets it count once. A stream that is collected, as at the end of a script, sends what is
+-- queued first, but not over a transport in Lua, and not after an os.exit that leaves the state open: close it.
 
 local core = require "pinstripe.core"
 local iterator = require "pinstripe.iterator"
@@ -47,19 +48,35 @@ function meter.meter_stream(self, options)
   return setmetatable({ state = state, handle = handle }, Stream)
 end
 
--- Whether another coroutine is sending: it sends what is queued meanwhile, too. One that died of an error, or raised
--- and came back, is no hindrance.
+-- Lua 5.1 cannot yield out of a pcall: there a sender that raised is known by its coroutine alone.
+local guards = _VERSION ~= "Lua 5.1" or rawget(_G, "jit")
+
+local function run(self, handle)
+  if not guards then return iterator.run(self.state, handle) end
+  local ok, raised = pcall(iterator.run, self.state, handle)
+  if ok then return end
+  self.flushing = nil
+  error(raised, 0)
+end
+
+-- Whether the stream is being flushed already, by another coroutine or by what called a hook: that sends what is queued
+-- meanwhile, too. One that died of an error, or raised, is no hindrance.
 local function is_busy(self)
   local other = self.flushing
-  return other and other ~= iterator.running() and other ~= "main" and coroutine.status(other) ~= "dead"
+  if not other or (other ~= "main" and coroutine.status(other) == "dead") then return false end
+  return guards or (other ~= "main" and other ~= iterator.running())
+end
+
+local function busy(why)
+  return nil, setmetatable({ kind = "usage", outcome = "not_sent", message = why }, core.error_meta)
 end
 
 local function flush(self, handle)
-  if is_busy(self) then return true end
+  if is_busy(self) then return busy "another coroutine is sending what is queued" end
   self.flushing = iterator.running()
   local good, err = true, nil
   while good and handle:fetch() do
-    iterator.run(self.state, handle)
+    run(self, handle)
     good, err = handle:feed_back()
   end
   self.flushing = nil
@@ -71,19 +88,21 @@ end
 function Stream:add(event)
   local handle = check_self(self, "add")
   local added, why = handle:add(event)
-  if not added and why:find "^the queue is full" then
+  local full = not added and why:find "^the queue is full"
+  if full and is_busy(self) then return busy "the queue is full, and another coroutine is sending it" end
+  if full then
     local good, err = flush(self, handle)
     if not good then return nil, err end
     added, why = handle:add(event)
   end
   if not added then error("add: " .. why, 2) end
   local _, wait = handle:pending()
-  if wait ~= 0 then return true end
+  if wait ~= 0 or is_busy(self) then return true end
   local _, err = flush(self, handle)
   return true, err
 end
 
---- Sends all that is queued, due or not: true; or nil, err.
+--- Sends all that is queued, due or not: true; or nil, err, as while another coroutine is sending.
 function Stream:flush()
   return flush(self, check_self(self, "flush"))
 end

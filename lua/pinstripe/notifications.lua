@@ -107,9 +107,10 @@ end
 local function dispatch(self, notification)
   local client = scope(self.client, notification)
   if self.veto and self.veto(notification, client) == false then return end
-  local own = self.functions[notification.type]
+  local name = notification.type
+  local own = name ~= nil and self.functions[name]
   if own then return own(notification, client) end
-  self.fallback(notification, client, core.event(notification.type) ~= nil)
+  self.fallback(notification, client, type(name) == "string" and core.event(name) ~= nil)
 end
 
 --- Checks and reads what came, and gives it to its function: the notification; or nil, err. An error that the function

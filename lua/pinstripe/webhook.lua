@@ -32,6 +32,7 @@ end
 local function read(name, what, body, header, secrets, options)
   check_options(name, options)
   local tolerance, now = seconds(name, options, "tolerance"), seconds(name, options, "now")
+  if tolerance then tolerance = math.ceil(tolerance) end -- half a second must not become 0, any time
   local event, err = core.webhook(what, body, header, secrets, tolerance, now)
   if type(err) == "string" then error("pinstripe.webhook." .. name .. ": " .. err, 3) end
   return event, err
@@ -68,6 +69,9 @@ end
 --- A Stripe-Signature header, for tests: sign(body, "whsec_...", os.time()).
 function webhook.sign(body, secret, timestamp)
   if type(body) ~= "string" then error("pinstripe.webhook.sign: the body must be a string, not a " .. type(body), 2) end
+  if timestamp ~= nil and (type(timestamp) ~= "number" or not (timestamp >= 0 and timestamp < math.huge)) then
+    error("pinstripe.webhook.sign: the timestamp must be in Unix seconds, 0 or more", 2)
+  end
   local header, misuse = core.sign(body, secret, timestamp or os.time())
   return header or error("pinstripe.webhook.sign: " .. misuse, 2)
 end

@@ -24,7 +24,8 @@ enum { MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64 };
 typedef struct key {
   const char *text;
   size_t length;
-  int value; /* its place on Lua's stack */
+  uint64_t place; /* in the order of printing: what `text` begins with, as a number */
+  int value;      /* its place on Lua's stack */
 } key;
 
 typedef struct host {
@@ -56,6 +57,21 @@ static int push_out(lua_State *L, host *h) {
 
 /* ---- Tables to JSON ---- */
 
+/* `id` and `object` come first, then all by the first bytes of their names. Where two are alike, all of the name decides. */
+static uint64_t place_of(const char *text, size_t length) {
+  uint64_t place = 0;
+  if (length == 2 && memcmp(text, "id", 2) == 0) return 0;
+  if (length == 6 && memcmp(text, "object", 6) == 0) return 1;
+  for (size_t i = 0; i < 8; i++) place = place << 8 | (i < length ? (unsigned char)text[i] : 0);
+  return place < 2 ? 2 : place;
+}
+
+static int compare_keys(const void *a, const void *b) {
+  const key *x = a, *y = b;
+  if (x->place != y->place) return x->place < y->place ? -1 : 1;
+  return strcmp(x->text, y->text);
+}
+
 /* Notes a key, whose text belongs to a table on the stack. */
 static void push_key(lua_State *L, host *h, const char *text, size_t length, int value) {
   if (h->count == h->capacity) {
@@ -68,18 +84,7 @@ static void push_key(lua_State *L, host *h, const char *text, size_t length, int
     h->keys = keys;
     h->capacity = capacity;
   }
-  h->keys[h->count++] = (key){text, length, value};
-}
-
-static int rank(const key *k) {
-  if (k->length == 2 && memcmp(k->text, "id", 2) == 0) return 0;
-  return k->length == 6 && memcmp(k->text, "object", 6) == 0 ? 1 : 2;
-}
-
-static int compare_keys(const void *a, const void *b) {
-  const key *x = a, *y = b;
-  int difference = rank(x) - rank(y);
-  return difference ? difference : strcmp(x->text, y->text);
+  h->keys[h->count++] = (key){text, length, place_of(text, length), value};
 }
 
 static void new_line(host *h, int indent) {
@@ -263,26 +268,21 @@ static int host_decode(lua_State *L) {
 
 /* ---- Copies ---- */
 
-/* An empty table with room for what the one at `from` holds. */
-static void push_room(lua_State *L, int from) {
-  int all = 0, items = (int)raw_length(L, from);
-  for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) all++;
-  lua_createtable(L, items, all > items ? all - items : 0);
-}
-
+/* Puts a copy in the place of the table on the top of the stack. All its pairs are on the stack before the copy is made,
+ * with room for just so many. */
 static void copy(lua_State *L, int depth) {
   if (lua_type(L, -1) != LUA_TTABLE) return;
+  int from = lua_gettop(L), count = 0, items = (int)raw_length(L, from);
   luaL_checkstack(L, 6, "too deep to copy");
-  int from = lua_gettop(L), to = from + 1;
-  push_room(L, from);
-  for (lua_pushnil(L); lua_next(L, from);) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
+  for (lua_pushnil(L); lua_next(L, from); count++) {
+    luaL_checkstack(L, 6, "too much to copy");
     if (depth > 0) copy(L, depth - 1);
-    lua_rawset(L, to);
+    lua_pushvalue(L, -2);
   }
-  if (lua_getmetatable(L, from)) lua_setmetatable(L, to);
-  lua_remove(L, from);
+  lua_createtable(L, items, count > items ? count - items : 0);
+  if (lua_getmetatable(L, from)) lua_setmetatable(L, -2);
+  lua_replace(L, from);
+  while (lua_gettop(L) > from) lua_rawset(L, from);
 }
 
 /* host.copy(value) → the same, with tables of its own */
@@ -316,15 +316,21 @@ static int hex(char c) {
 
 /* Pushes what was escaped from `s` to `end`. */
 static void push_unescaped(lua_State *L, host *h, const char *s, const char *end) {
+  size_t length = (size_t)(end - s);
+  if (!memchr(s, '%', length) && !memchr(s, '+', length)) {
+    lua_pushlstring(L, s, length);
+    return;
+  }
   h->out.length = 0;
-  for (; s < end; s++) {
+  char *to = ps_buf_reserve(&h->out, length) ? h->out.data : NULL;
+  for (; to && s < end; s++) {
     char c = *s;
     if (c == '+') c = ' ';
     if (c == '%' && end - s > 2 && hex(s[1]) >= 0 && hex(s[2]) >= 0) {
       c = (char)(16 * hex(s[1]) + hex(s[2]));
       s += 2;
     }
-    ps_buf_char(&h->out, c);
+    to[h->out.length++] = c;
   }
   push_out(L, h);
 }
@@ -514,15 +520,19 @@ static uint64_t roll(host *h) {
   return z ^ (z >> 31);
 }
 
-/* host.id(n) → n letters and digits */
+/* host.id(n, prefix or nil) → n letters and digits, behind the prefix */
 static int host_id(lua_State *L) {
   static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   host *h = to_host(L);
-  char id[ID_LENGTH];
+  char id[2 * ID_LENGTH];
+  size_t length = 0;
   lua_Integer n = luaL_checkinteger(L, 1);
+  const char *prefix = luaL_optlstring(L, 2, "", &length);
   luaL_argcheck(L, n > 0 && n <= ID_LENGTH, 1, "from 1 to 64");
-  for (lua_Integer i = 0; i < n; i++) id[i] = digits[(roll(h) >> 32) % 62];
-  lua_pushlstring(L, id, (size_t)n);
+  luaL_argcheck(L, length <= ID_LENGTH, 2, "at most 64 bytes");
+  memcpy(id, prefix, length);
+  for (lua_Integer i = 0; i < n; i++) id[length++] = digits[(roll(h) >> 32) % 62];
+  lua_pushlstring(L, id, length);
   return 1;
 }
 

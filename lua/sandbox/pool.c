@@ -1,12 +1,15 @@
 /* The memory of a sandbox's Lua state, which one thread uses: small blocks come from chunks, by size, and go back to a list
  * of their size; large ones are malloc's. Lua tells the size of what it gives back, so that a block needs no header. What
- * was taken for small blocks stays until the state is closed. */
+ * was taken for small blocks stays until the state is closed.
+ *
+ * A block for an object of some 30 fields is still small. Chunks are so large that malloc maps each by itself: the heap of
+ * a thread other than the first grows by a page at a time, with a call of the system for each. */
 #include "server.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRAIN = 16, CLASSES = 20, LARGEST = GRAIN * CLASSES, CHUNK = 64 * 1024 };
+enum { GRAIN = 16, CLASSES = 64, LARGEST = GRAIN * CLASSES, CHUNK = 256 * 1024 };
 
 typedef struct block {
   struct block *next;

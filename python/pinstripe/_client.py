@@ -383,6 +383,15 @@ class StripeClient:
         await _drive.run_async(config, exchange)
         return raw_response(exchange)
 
+    def download(self, url, **options):
+        """The bytes at the `url` of a file, a file link or a report's result; with save_to, they go to that file."""
+        requestor = self._requestor
+        config = requestor.config
+        exchange = _core.plain_download(config.handle, url, requestor.merged(options))
+        _drive.run(config, exchange)
+        reply = _core.exchange_result(exchange)
+        return reply.body if reply.ok else raise_error(reply)
+
     def deserialize(self, resp, params=None, *, api_mode="V1"):
         """The objects of a raw response, or of a dict."""
         data = resp.body.encode() if hasattr(resp, "body") else resp

@@ -105,6 +105,17 @@ OTHERS = {
         "update_features": "treasury.financial_accounts.features.update",
     },
 }
+# Methods of objects beside the table: what is sent to where, below the object's own path, or to its customer's.
+BY_HAND = {
+    "account": {"deauthorize": ("POST", "oauth", {})},
+    "bank_account": {"delete": ("DELETE", "", {}), "verify": ("POST", "/verify", {})},
+    "card": {"delete": ("DELETE", "", {})},
+    "charge": {
+        "mark_as_fraudulent": ("POST", "", {"fraud_details": {"user_report": "fraudulent"}}),
+        "mark_as_safe": ("POST", "", {"fraud_details": {"user_report": "safe"}}),
+    },
+    "source": {"detach": ("DELETE", "customer", {})},
+}
 
 
 def home_of(api, name):

@@ -1,7 +1,7 @@
 """OAuth: the address that a platform sends its accounts to, and what follows from it."""
 
 from . import _core
-from ._error import AuthenticationError
+from ._error import AuthenticationError, raise_error
 from ._object import default_requestor
 
 
@@ -18,22 +18,11 @@ def with_client_id(params, requestor):
 
 
 def authorize_url(requestor, express, params):
-    from urllib.parse import quote
-
-    params = {**with_client_id(params, requestor), "response_type": params.get("response_type") or "code"}
-    base = requestor.option("connect_base") or "https://connect.stripe.com"
-    pairs = [f"{quote(name)}={quote(text, safe='')}" for name, text in flat(params)]
-    return f"{base.rstrip('/')}{'/express' if express else ''}/oauth/authorize?{'&'.join(pairs)}"
-
-
-def flat(params, prefix=""):
-    """(name, text) pairs of nested params, as the form has them."""
-    for key, value in params.items() if isinstance(params, dict) else enumerate(params):
-        name = f"{prefix}[{key}]" if prefix else str(key)
-        if isinstance(value, (dict, list, tuple)):
-            yield from flat(value, name)
-        elif value is not None:
-            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+    handle = requestor.config.handle
+    reply = _core.oauth_authorize_url(handle, with_client_id(params, requestor), bool(express))
+    if not reply.ok:
+        raise_error(reply)
+    return reply.object(requestor, None, None)
 
 
 def call(requestor, name, params, options):

@@ -454,7 +454,9 @@ def nested(cls, field, is_item):
     found = inner.get((cls, field))
     if found is None:
         name = inner_name(field, is_item)
-        where = cls.__dict__.get("_WHERE", (cls.__dict__.get("OBJECT_NAME", ""),))
+        where = cls.__dict__.get("_WHERE", (cls.__dict__.get("OBJECT_NAME"),))
+        if not where[0]:
+            return StripeObject  # no class of the table's: nothing is made for it
         found = new_class(f"{cls.__qualname__}.{name}", cls.__module__, (StripeObject,), {"_WHERE": (*where, field)})
         inner[cls, field] = found
         setattr(cls, name, found)

@@ -153,8 +153,8 @@ def attribute(cls, name):
         return None
     base = name[:-6] if name.endswith("_async") else name
     operations = methods_of(cls.OBJECT_NAME)
-    if (cls.OBJECT_NAME, name) in BY_HAND:
-        return BY_HAND[cls.OBJECT_NAME, name]
+    if base in _naming.BY_HAND.get(cls.OBJECT_NAME, ()):
+        return by_hand(*_naming.BY_HAND[cls.OBJECT_NAME][base], base != name)
     if operations.get(base):
         return special(cls, base, operations[base], base != name)
     if (
@@ -214,49 +214,46 @@ def instance_url(o):
     return f"{class_url(type(o))}/{quote(ident_of(o))}"
 
 
-# By hand: each posts to a path below the object's own, or to it.
+# By hand
 
 
-def below(method, ending, fixed):
-    def call(self, idempotency_key=None, **params):
-        options = {"idempotency_key": idempotency_key}
-        mixed, params = split(params)
-        found = requestor_of(self).request(
-            method, instance_url(self) + ending, {**params, **fixed}, {**mixed, **options}
-        )
-        return settle(self, found)
-
-    return call
-
-
-def deauthorize(self, **params):
-    from ._oauth import OAuth
-
-    return OAuth.deauthorize(stripe_user_id=ident_of(self), **params)
-
-
-def detach(self, idempotency_key=None, **params):
-    """Takes a source away from its customer."""
-    customer = self.get("customer")
+def customers_url(source):
+    """Where a source is attached."""
+    customer = source.get("customer")
     if not customer:
         from ._error import InvalidRequestError
 
         raise InvalidRequestError(
-            f"Source {self.get('id')} does not appear to be currently attached to a customer object.", "id"
+            f"Source {source.get('id')} does not appear to be currently attached to a customer object.", "id"
         )
-    path = f"/v1/customers/{quote(customer)}/sources/{quote(ident_of(self))}"
-    return settle(self, requestor_of(self).request("DELETE", path, params, {"idempotency_key": idempotency_key}))
+    return f"/v1/customers/{quote(customer)}/sources/{quote(ident_of(source))}"
 
 
-BY_HAND = {
-    ("account", "deauthorize"): deauthorize,
-    ("source", "detach"): detach,
-    ("bank_account", "verify"): below("POST", "/verify", {}),
-    ("bank_account", "delete"): below("DELETE", "", {}),
-    ("card", "delete"): below("DELETE", "", {}),
-    ("charge", "mark_as_fraudulent"): below("POST", "", {"fraud_details": {"user_report": "fraudulent"}}),
-    ("charge", "mark_as_safe"): below("POST", "", {"fraud_details": {"user_report": "safe"}}),
-}
+def by_hand(method, where, fixed, is_async):
+    """A method of _naming.BY_HAND, or its twin."""
+
+    def arguments(o, idempotency_key, params):
+        mixed, params = split(params)
+        path = customers_url(o) if where == "customer" else instance_url(o) + where
+        return method, path, {**params, **fixed}, {**mixed, "idempotency_key": idempotency_key}
+
+    if where == "oauth":
+        from ._oauth import OAuth
+
+        end = OAuth.deauthorize_async if is_async else OAuth.deauthorize
+        return lambda o, **params: end(stripe_user_id=ident_of(o), **params)
+
+    if is_async:
+
+        async def call_async(o, idempotency_key=None, **params):
+            return settle(o, await requestor_of(o).request_async(*arguments(o, idempotency_key, params)))
+
+        return call_async
+
+    def call(o, idempotency_key=None, **params):
+        return settle(o, requestor_of(o).request(*arguments(o, idempotency_key, params)))
+
+    return call
 
 
 # What save() sends

@@ -1,10 +1,10 @@
 """The benchmarks of the Python package, beside stripe-python in its own environment (build/tools/official).
 
-  export, five fields, to_dict   1,000 charges in pages of 100, by processes that live through all rounds
-  GET                            of the balance; libcurl alone sends the key and no other header, and reads no JSON
-  import                         of a whole process, above one that imports nothing
-  held                           what a charge takes of memory, of 5,000 that are kept
-  latency                        50 pages at 100 ms each, 100 calls of asyncio at 50 ms, seconds"""
+export, five fields, to_dict   1,000 charges in pages of 100, by processes that live through all rounds
+GET                            of the balance; libcurl alone sends the key and no other header, and reads no JSON
+import                         of a whole process, above one that imports nothing
+held                           what a charge takes of memory, of 5,000 that are kept
+latency                        50 pages at 100 ms each, 100 calls of asyncio at 50 ms, seconds"""
 
 import json
 import os
@@ -58,7 +58,9 @@ class Sides:
         self.bench.heading("Python: list export, us per charge")
         self.bench.row("libcurl + yajl lexing", times["lexing"], units)
         for mode, title in EXPORTS:
-            self.bench.row(f"pinstripe, {title}", times[mode], units, times["lexing"], 1.5 if mode == "export" else None)
+            self.bench.row(
+                f"pinstripe, {title}", times[mode], units, times["lexing"], 1.5 if mode == "export" else None
+            )
             if self.theirs:
                 self.bench.row(f"stripe-python, {title}", times[f"{mode} stripe"], units, times[mode])
 
@@ -100,7 +102,9 @@ class Sides:
         for name, command in (("pinstripe", self.ours), ("stripe-python", self.theirs)):
             if command:
                 arguments = [*command, "hold", self.bench.KEY, base]
-                done = subprocess.run(arguments, input="1\n", env=self.environment, capture_output=True, text=True, check=True)
+                done = subprocess.run(
+                    arguments, input="1\n", env=self.environment, capture_output=True, text=True, check=True
+                )
                 print(f"{name:<58}{int(done.stdout):>8}")
 
     def latency(self, root):

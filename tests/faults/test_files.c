@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server.h"
@@ -163,6 +164,43 @@ static void a_wrong_range_is_an_error(void **state) {
   assert_int_equal(access(path, F_OK), -1);
 }
 
+/* A file of 20 bytes is cut after 10; `second` are the headers of what the server sends then, 5 bytes. */
+static void assert_no_rest(const char *second, const char *message) {
+  char script[400];
+  snprintf(script, sizeof script,
+           "[{\"file\":[20,\"\\\"a\\\"\"],\"cut\":10},{\"status\":206,\"body\":\"abcde\",\"headers\":{%s}}]", second);
+  server_script(it, script);
+  assert_failed(save(), "protocol", message, 2);
+  assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_rest_that_is_not_all_or_not_of_this_file(void **state) {
+  (void)state;
+  assert_no_rest("\"content-range\":\"bytes 10-14/20\",\"etag\":\"\\\"a\\\"\"", "ended after 15 of 20 bytes");
+  assert_no_rest("\"content-range\":\"bytes 10-14/*\"", "ended after 15 of 20 bytes");
+  assert_no_rest("\"content-range\":\"bytes 10-14/15\"", "another file's");
+  assert_no_rest("\"content-range\":\"bytes 10-14/20\",\"etag\":\"\\\"b\\\"\"", "another file's");
+  server_script(it, "[{\"status\":206,\"body\":\"abcde\",\"headers\":{\"content-range\":\"bytes 0-4/5\"}}]");
+  assert_failed(save(), "protocol", "another range", 1);
+}
+
+/* The first answer does not tell the size; the second does. */
+static void a_size_that_is_told_late(void **state) {
+  (void)state;
+  const char *first =
+    "{\"raw\":\"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\nETag: \\\"a\\\"\\r\\nAccept-Ranges: "
+    "bytes\\r\\n\\r\\n8\\r\\n00000000\\r\\n\"}";
+  char script[500];
+  snprintf(script, sizeof script,
+           "[%s,{\"status\":206,\"body\":\"00000001\",\"headers\":{\"content-range\":\"bytes 8-15/24\"}}]", first);
+  server_script(it, script);
+  assert_failed(save(), "protocol", "ended after 16 of 24 bytes", 2);
+  snprintf(script, sizeof script, "[%s,{\"file\":[24,\"\\\"a\\\"\"]}]", first);
+  server_script(it, script);
+  assert_saved(24);
+  assert_asked_for(1, "bytes=8-");
+}
+
 static void a_failure_leaves_what_was_there(void **state) {
   (void)state;
   server_script(it, "[{\"file\":[8,null]},{\"status\":404,\"body\":{\"error\":{\"message\":\"no such quote\"}}},"
@@ -182,7 +220,12 @@ static void a_place_that_cannot_be_written_is_told_first(void **state) {
   assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, &options), "usage", "/nonexistent/quote.pdf", 0);
   options.save_to = folder;
   assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, &options), "usage", "directory", 0);
+  options.save_to = "";
+  assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, &options), "usage", "must be the path of a file", 0);
+  assert_int_equal(mkfifo(path, 0600), 0); /* what is no file is not replaced by one */
   options.save_to = path;
+  assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, &options), "usage", "pipe", 0);
+  assert_int_equal(unlink(path), 0);
   assert_failed(ps_call(client, PS_BALANCE_RETRIEVE, NULL, NULL, &options), "usage", "downloads", 0);
   assert_int_equal(server_requests(it), 0);
 }
@@ -507,6 +550,8 @@ int main(void) {
     TEST(a_file_that_has_changed_and_is_cut_again),
     TEST(what_cannot_be_asked_for_in_parts_begins_anew),
     TEST(a_wrong_range_is_an_error),
+    TEST(a_rest_that_is_not_all_or_not_of_this_file),
+    TEST(a_size_that_is_told_late),
     TEST(a_failure_leaves_what_was_there),
     TEST(a_place_that_cannot_be_written_is_told_first),
     TEST(a_full_disk),

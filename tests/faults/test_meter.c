@@ -212,6 +212,24 @@ static void what_is_due(void **state) {
   ps_meter_free(m);
 }
 
+/* null and "" would let an event that is sent twice count twice. */
+static void an_identifier_is_made_where_there_is_none(void **state) {
+  (void)state;
+  static const char *const events[] = {
+    "{\"event_name\":\"a\",\"payload\":{\"value\":\"0\"},\"identifier\":null,\"timestamp\":null}",
+    "{\"event_name\":\"a\",\"payload\":{\"value\":\"1\"},\"identifier\":\"\",\"timestamp\":\"\"}"};
+  server_script(it, "[" SESSION("tok_1", LATER) "," TAKEN "]");
+  ps_meter *m = ps_meter_new(client, -1, -1);
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+    ps_value *event = ps_value_parse(events[i], strlen(events[i]));
+    assert_null(ps_meter_add(m, event));
+    ps_value_free(event);
+  }
+  flush(m);
+  assert_int_equal(assert_arrived(2), 1);
+  ps_meter_free(m);
+}
+
 static void what_is_no_event(void **state) {
   (void)state;
   static const char *const wrong[] = {"{}",
@@ -244,6 +262,7 @@ int main(void) {
     TEST(a_session_that_cannot_be_had),
     TEST(a_refused_batch_is_skipped_by_its_owner),
     TEST(what_is_due),
+    TEST(an_identifier_is_made_where_there_is_none),
     TEST(what_is_no_event),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -153,6 +153,26 @@ static void an_iterator_never_asks_ahead_of_a_transport(void **state) {
   ps_iter_free(charges);
 }
 
+static void a_page_that_was_taken_outlives_its_iterator(void **state) {
+  (void)state;
+  seen.answer = "{\"has_more\": true, \"data\": [{\"id\": \"a\"}, {\"id\": \"b\"}]}";
+  ps_iter *charges = ps_iter_new(client, PS_CHARGES_LIST, NULL, NULL, NULL);
+  assert_null(ps_iter_take_page(charges));
+  const ps_value *first = ps_iter_next(charges);
+  ps_result *page = ps_iter_take_page(charges);
+  assert_null(ps_iter_take_page(charges));
+  assert_string_equal(ps_str(ps_iter_next(charges), "id"), "b");
+  assert_string_equal(ps_str(ps_iter_next(charges), "id"), "a");
+  ps_result *second = ps_iter_take_page(charges);
+  assert_ptr_not_equal(second, page);
+  ps_iter_free(charges);
+  assert_string_equal(ps_str(first, "id"), "a");
+  assert_string_equal(ps_str(ps_data(page), "data.1.id"), "b");
+  assert_string_equal(ps_str(ps_data(second), "data.0.id"), "a");
+  ps_result_free(page);
+  ps_result_free(second);
+}
+
 static void without_a_sleep_of_its_own_the_library_waits(void **state) {
   static const ps_transport sleepless = {send_recorded, NULL, &seen};
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
@@ -256,6 +276,7 @@ int main(void) {
     TEST(what_a_transport_says_is_kept),
     TEST(an_empty_response_is_a_lost_connection),
     TEST(an_iterator_never_asks_ahead_of_a_transport),
+    TEST(a_page_that_was_taken_outlives_its_iterator),
     TEST(without_a_sleep_of_its_own_the_library_waits),
     TEST(a_transport_uploads),
     TEST(libcurl_uploads),

@@ -116,6 +116,14 @@ describe("an upload", function()
     assert.is_true(raised.mine)
   end)
 
+  it("is not cut to a length that its reader exceeds", function()
+    local stripe = start{}
+    local ok, err = pcall(stripe.files.create, stripe.files, { purpose = PURPOSE,
+      file = { reader = (reader "0123456789"), length = 5 } })
+    assert.is_false(ok)
+    assert.is_truthy(err:find("a reader gave more than the 5 bytes of its length", 1, true))
+  end)
+
   it("goes through a transport in Lua, which may yield", function()
     local got
     local stripe = support.client(function(request)
@@ -143,7 +151,9 @@ describe("an upload", function()
     end
     raises("files:create: params.file.reader must be a function", create{ reader = 5 })
     raises("params.file.rewind must be a function", create{ reader = print, rewind = 5 })
-    raises("params.file.length must be a number", create{ reader = print, length = "5" })
+    for _, length in ipairs{ "5", -5, 2.5, 0 / 0, math.huge } do
+      raises("params.file.length must be a number", create{ reader = print, length = length })
+    end
     raises("the option progress must be a function", create({ path = "x" }, { progress = 5 }))
     raises("progres is not an option", create({ path = "x" }, { progres = print }))
     local closed = io.open(temporary "x")

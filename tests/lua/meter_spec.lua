@@ -139,6 +139,69 @@ describe("a meter stream", function()
     stream:close()
   end)
 
+  it("never says that it has sent what another coroutine is sending", function()
+    local stripe, sent = nil, 0
+    stripe = support.client(function(request)
+      coroutine.yield()
+      if request.url:find "session$" then return support.reply(200, { authentication_token = "t" }) end
+      sent = sent + #pinstripe.json.decode(request.body).events
+      return support.reply(200, {})
+    end)
+    local stream = stripe:meter_stream{ max_age = 3600, max_pending = 2 }
+    stream:add(event(1))
+    stream:add(event(2))
+    local first = coroutine.create(function() assert(stream:flush()) end)
+    coroutine.resume(first)
+    local good, err = stream:flush()
+    assert.is_nil(good)
+    assert.are.equal("usage", err.kind)
+    good, err = stream:add(event(3)) -- full: not taken
+    assert.is_nil(good)
+    assert.is_truthy(tostring(err):find("usage: the queue is full", 1, true))
+    while coroutine.status(first) ~= "dead" do assert(coroutine.resume(first)) end
+    assert.are.equal(2, sent)
+    assert.are.equal(0, (stream:pending()))
+    assert.is_true(stream:close())
+  end)
+
+  it("may be added to by a hook of its own client", function()
+    local stream
+    local stripe = support.client(function(request)
+      return support.reply(200, request.url:find "session$" and { authentication_token = "t" } or {})
+    end, { on_request = function(e)
+      if e.path:find "meter_event_session" then stream:add(event(2)) end
+    end })
+    stream = stripe:meter_stream{ max_age = 0 }
+    if support.is_51 then return pending "a pcall that yields is needed" end
+    assert.is_true(stream:add(event(1)))
+    assert.are.equal(0, (stream:pending()))
+    stream:close()
+  end)
+
+  it("goes on after a transport that raised in a coroutine that lives on", function()
+    if support.is_51 then return pending "a pcall that yields is needed" end
+    local bad, sent = true, 0
+    local stripe = support.client(function(request)
+      if bad then error "no network here" end
+      if request.url:find "session$" then return support.reply(200, { authentication_token = "t" }) end
+      sent = sent + 1
+      return support.reply(200, {})
+    end)
+    local stream = stripe:meter_stream{ max_age = 3600 }
+    stream:add(event(1))
+    local raised
+    local other = coroutine.create(function()
+      raised = select(2, pcall(stream.flush, stream))
+      coroutine.yield()
+    end)
+    assert.is_true(coroutine.resume(other))
+    assert.is_truthy(tostring(raised):find("no network here", 1, true))
+    bad = false
+    if not stream:flush() then assert(stream:flush()) end
+    assert.are.equal(1, sent)
+    assert.is_true(stream:close())
+  end)
+
   it("goes on after a transport that raised", function()
     local bad = true
     local stripe = support.client(function(request)

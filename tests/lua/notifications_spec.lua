@@ -87,6 +87,15 @@ describe("a handler", function()
     end
   end)
 
+  it("gives what has no type to the fallback", function()
+    local handler = new()
+    handler:on(METER, function() told[#told + 1] = "meter" end)
+    deliver(handler, '{"id":"evt_1","object":"v2.core.event"}')
+    deliver(handler, '{"id":"evt_2","object":"v2.core.event","type":null}')
+    deliver(handler, '{"id":"evt_3","object":"v2.core.event","type":5}')
+    assert.are.same({ "evt_1 unknown", "evt_2 unknown", "evt_3 unknown" }, told)
+  end)
+
   it("lets pre_handle veto", function()
     local handler = new()
     handler:on(METER, function() told[#told + 1] = "meter" end)

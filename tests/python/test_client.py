@@ -153,6 +153,18 @@ class Raw(unittest.TestCase):
             with self.subTest(path=path), self.assertRaises(pinstripe.InvalidRequestError):
                 Stage().client().raw_request("get", path)
 
+    def test_download(self):
+        with Server([{"size": 1000}, {"status": 404, "body": {"error": {"message": "gone"}}}]) as server:
+            client = server.client()
+            self.assertEqual(client.download("/v1/files/file_1/contents"), b"x" * 1000)
+            with self.assertRaisesRegex(pinstripe.InvalidRequestError, "gone"):
+                client.download("/v1/files/file_2/contents")
+            with self.assertRaises(pinstripe.InvalidRequestError):
+                client.download("https://evil.example/file")
+            with self.assertRaisesRegex(pinstripe.InvalidRequestError, "save_too.*save_to"):
+                client.download("/v1/files/file_1/contents", save_too="x")
+            self.assertEqual(len(server.requests()), 2)
+
     def test_files_come_as_they_are(self):
         with Server([{"size": 100000, "repeat": True}]) as server:
             client = server.client()

@@ -97,6 +97,16 @@ class Global(unittest.TestCase):
         self.check(source.detach, "delete", "/v1/customers/cus_1/sources/src_1")
         bank = pinstripe.BankAccount.construct_from({"id": "ba_1", "object": "bank_account", "customer": "cus_1"}, KEY)
         self.check(lambda: bank.verify(amounts=[1, 2]), "post", "/v1/customers/cus_1/sources/ba_1/verify")
+        self.check(lambda: asyncio.run(source.detach_async()), "delete", "/v1/customers/cus_1/sources/src_1")
+        account = pinstripe.Account.construct_from({"id": "acct_1", "object": "account"}, KEY)
+        self.check(
+            lambda: account.deauthorize(client_id="ca_1"),
+            "post",
+            "/oauth/deauthorize",
+            "stripe_user_id=acct_1&client_id=ca_1",
+        )
+        with self.assertRaisesRegex(pinstripe.InvalidRequestError, "not appear to be currently attached"):
+            pinstripe.Source.construct_from({"id": "src_1", "object": "source"}, KEY).detach()
         with self.assertRaisesRegex(pinstripe.InvalidRequestError, "invalid ID"):
             pinstripe.Customer().refresh()
 

@@ -1,5 +1,5 @@
-"""Programs written for stripe-python run unchanged, but for the import, and print the same lines with both libraries: each
-against a sandbox of its own, with the same seed. The official library stands in build/tools/official."""
+"""Programs written for stripe-python run unchanged, but for the import, and print the same lines with both libraries:
+each against a sandbox of its own, with the same seed. The official library stands in build/tools/official."""
 
 import os
 import re
@@ -9,9 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import ROOT
-
 import pinstripe
+from support import ROOT
 
 OFFICIAL = ROOT / "build/tools/official/bin/python"
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))

@@ -93,6 +93,13 @@ class Reading(unittest.TestCase):
         self.assertEqual(price.to_dict(for_json=True)["unit_amount_decimal"], "0.10")
         self.assertIn('"unit_amount_decimal": "0.10"', str(price))
 
+    def test_integers_that_v2_sends_as_strings(self):
+        value = {"object": "v2.commerce.product_catalog_import", "status_details": {"processing": {"error_count": "7"}}}
+        found = pinstripe.StripeObject._build(value, None)
+        self.assertEqual(found.status_details.processing.error_count, 7)
+        found = pinstripe.v2.commerce.ProductCatalogImport.construct_from(value, None)
+        self.assertEqual(found.to_dict()["status_details"]["processing"], {"error_count": 7})
+
     def test_text_forms(self):
         text = str(self.customer.address)
         self.assertEqual(text, '{\n  "city": "Oslo",\n  "line1": "\\u00c5 1"\n}')

@@ -1,6 +1,6 @@
-"""Every operation is called by its name, and judged twice: by the official mock, with the params that it requires, and by an
-echo of the wire, with every param that it has. What is expected is read from the description, not from the table that the
-library was built with."""
+"""Every operation is called by its name, and judged twice: by the official mock, with the params that it requires, and
+by an echo of the wire, with every param that it has. What is expected is read from the description, not from the table
+that the library was built with."""
 
 import asyncio
 import json
@@ -11,9 +11,8 @@ import sys
 import unittest
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from support import KEY, ROOT
-
 import pinstripe
+from support import KEY, ROOT
 
 # What the mock's description of the API lacks: v2, what was removed or is in preview, and what is newer than it.
 KNOWN_OF_MOCK = 540

@@ -88,6 +88,12 @@ class Values(unittest.TestCase):
         body = json.loads(sent({"a": None, "b": pinstripe.UNSET, "c": [None], "d": {}}, "/v2/unknown"))
         self.assertEqual(body, {"a": None, "b": None, "c": [None], "d": {}})
 
+    def test_times_of_v2(self):
+        stage = Stage({})
+        day = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+        stage.client().v2.billing.meter_events.create({"event_name": "x", "payload": {}, "timestamp": day})
+        self.assertEqual(json.loads(stage.requests[0].body)["timestamp"], "2026-01-02T03:04:05Z")
+
     def test_what_cannot_be_sent_is_named(self):
         for value, error, text in [
             ({1, 2}, TypeError, "params.a: a set cannot be sent"),

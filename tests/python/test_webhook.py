@@ -189,7 +189,7 @@ class OAuth(unittest.TestCase):
         client = Stage().client(client_id="ca_1")
         self.assertEqual(
             client.oauth.authorize_url({"scope": "read_write", "stripe_user": {"email": "a@b"}}),
-            "https://connect.stripe.com/oauth/authorize?scope=read_write&stripe_user%5Bemail%5D=a%40b&client_id=ca_1"
+            "https://connect.stripe.com/oauth/authorize?scope=read_write&stripe_user[email]=a%40b&client_id=ca_1"
             "&response_type=code",
         )
         self.assertIn("/express/oauth/authorize", pinstripe.OAuth.authorize_url(express=True, client_id="ca_2"))

@@ -137,6 +137,7 @@ describe("errors", function()
     refused({ param = "metadata[" .. ("k"):rep(41) .. "]" }, "POST", "/v1/customers", "metadata[" .. ("k"):rep(41)
       .. "]=1")
     refused({ param = "metadata[a]" }, "POST", "/v1/customers", "metadata[a]=" .. ("v"):rep(501))
+    refused({ param = "metadata[\u{fffd}]", message = "UTF-8" }, "POST", "/v1/customers", "metadata[%ff]=v")
     local many = {}
     for i = 1, 51 do many[i] = ("metadata[k%d]=1"):format(i) end
     refused({ param = "metadata" }, "POST", "/v1/customers", table.concat(many, "&"))
@@ -270,7 +271,11 @@ describe("errors", function()
   it("echo the version, and the reply is printed in two spaces", function()
     local reply = send("GET", "/v1/customers", nil, { ["stripe-version"] = "2020-08-27" })
     assert.equal("2020-08-27", reply.headers["Stripe-Version"])
-    assert.equal(support.pinstripe.api.version, send("GET", "/v1/customers").headers["Stripe-Version"])
+    for _, none in ipairs { {}, { ["stripe-version"] = "" } } do
+      local unversioned = send("GET", "/v1/customers", nil, none)
+      assert.equal(200, unversioned.status)
+      assert.equal(support.pinstripe.api.version, unversioned.headers["Stripe-Version"])
+    end
     assert.truthy(reply.body:find('{\n  "object": "list",\n  "data": []', 1, true), reply.body)
   end)
 end)
@@ -295,6 +300,46 @@ describe("params", function()
     } do
       assert.same({ "de", "fr" }, create(body).preferred_locales, body)
     end
+  end)
+
+  local function upload(...)
+    local parts = {}
+    for i, part in ipairs { { 'purpose"', "dispute_evidence" }, { 'file"; filename="a.pdf"', "%PDF" }, ... } do
+      parts[i] = ('--sep\r\nContent-Disposition: form-data; name="%s\r\n\r\n%s\r\n'):format(part[1], part[2])
+    end
+    return box:handle {
+      method = "POST", path = "/v1/files", body = table.concat(parts) .. "--sep--\r\n",
+      headers = { authorization = "Bearer sk_test_123", ["content-type"] = "multipart/form-data; boundary=sep" },
+    }
+  end
+
+  it("build lists in every spelling of a multipart body as well", function()
+    for _, name in ipairs { "expand[]", "expand[0]" } do
+      local reply = upload({ name .. '"', "links" })
+      assert.equal(200, reply.status, reply.body)
+      assert.equal("list", host.decode(reply.body).links.object)
+    end
+    assert.truthy(upload({ 'expand"', "links" }, { 'expand"', "a" }).body:find("cannot be expanded (a)", 1, true))
+  end)
+
+  it("refuse parts of a multipart body that are no text, or lie within one", function()
+    assert.equal(200, upload({ 'file_link_data[create]"', "true" }, { 'file_link_data[metadata][a]"', "é" }).status)
+    for _, wrong in ipairs {
+      { 'file_link_data[metadata][a]"', "\xff" }, { 'purpose[a]"', "x" }, { 'file[a]"', "x" },
+    } do
+      local reply = upload(wrong)
+      assert.equal(400, reply.status, reply.body)
+      assert.truthy(host.decode(reply.body).error.message:find("near " .. wrong[1]:sub(1, -2), 1, true))
+    end
+  end)
+
+  it("take none but an uploaded file for a file", function()
+    local reply = box:handle {
+      method = "POST", path = "/v1/files", body = "purpose=dispute_evidence&file[is_file]=1&file[content]=a",
+      headers = { authorization = "Bearer sk_test_123", ["content-type"] = "application/x-www-form-urlencoded" },
+    }
+    assert.equal(400, reply.status, reply.body)
+    assert.equal("file", host.decode(reply.body).error.param)
   end)
 
   it("merge metadata by key, and an empty value deletes", function()

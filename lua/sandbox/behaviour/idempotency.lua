@@ -42,7 +42,7 @@ local function without_content(value)
   if type(value) ~= "table" then return value end
   local copy = {}
   for name, part in pairs(value) do
-    copy[tostring(name)] = value.is_file and type(part) == "string" and #part > 256 and digest(part)
+    copy[tostring(name)] = value.is_file == true and type(part) == "string" and #part > 256 and digest(part)
       or without_content(part)
   end
   return copy

@@ -71,7 +71,6 @@ function Box:save()
 end
 
 function Box:load(state)
-  for _, account in pairs(state.accounts) do store.complete(account) end
   self.state, self.stores = state, {}
   host.dice(state.dice)
   deliveries.restart(self)
@@ -109,19 +108,39 @@ function Box:delivered(id, status, why) return deliveries.done(self, id, status,
 
 -- ---- Parameters ----
 
--- Puts a part of a multipart body where its name says, as host.form does.
+-- Sets a key of a table as host.form makes it. A second value makes a list of it and the first.
+local function set(node, key, value)
+  local old = node[key]
+  if old == nil then
+    node[#node + 1], node[key] = key, value
+    return
+  end
+  if type(old) ~= "table" or old.is_file == true then
+    old = { "0", ["0"] = old }
+    node[key] = old
+  end
+  set(old, tostring(#old), value)
+end
+
+-- Puts a part of a multipart body where its name says, as host.form does; false: that lies within a plain value.
 local function put(node, name, value)
   local first, rest = name:match "^([^%[]+)(.*)$"
   local keys = { first or name }
   for key in (rest or ""):gmatch "%[([^%]]*)%]" do keys[#keys + 1] = key end
   for i, key in ipairs(keys) do
-    if node[key] == nil then
-      node[#node + 1] = key
-      node[key] = i < #keys and {} or value
+    if key == "" then key = tostring(#node) end
+    if i == #keys then
+      set(node, key, value)
+      return true
     end
+    if node[key] == nil then set(node, key, {}) end
     node = node[key]
-    if type(node) ~= "table" then return end
+    if type(node) ~= "table" or node.is_file == true then return false end
   end
+end
+
+local function unreadable(what)
+  return errors.invalid { message = "The request's body could not be read: " .. what }
 end
 
 local function from_parts(parts, node)
@@ -130,13 +149,10 @@ local function from_parts(parts, node)
     if part.filename then
       value = { is_file = true, content = part.content, filename = part.filename, type = part.type }
     end
-    put(node, part.name, value)
+    local readable = utf8.len(part.name) and (part.filename or utf8.len(value)) and put(node, part.name, value)
+    if not readable then error(unreadable("near " .. part.name)) end
   end
   return node
-end
-
-local function unreadable(what)
-  return errors.invalid { message = "The request's body could not be read: " .. what }
 end
 
 local function read_form(text)
@@ -202,9 +218,15 @@ local function route(request)
   return routed(request, host.route(request.method, request.path))
 end
 
+-- The version that a request names; an empty header names none.
+local function version_of(headers)
+  local version = headers["stripe-version"]
+  return version ~= "" and version or nil
+end
+
 -- The call that a request makes: who, what, with what. Raises what is wrong before anything has happened.
 local function open(box, request, request_id)
-  local headers = request.headers
+  local headers, version = request.headers, version_of(request.headers)
   local kind, platform = accounts.authenticate(request)
   local operation, ids = route(request)
   accounts.check_scope(kind, operation)
@@ -213,9 +235,9 @@ local function open(box, request, request_id)
   local this = call.new(box, account, platform, {
     box = box, account = account, store = false, platform = false, tree = false, executed = false, -- room for all
     operation = operation, ids = ids, path = request.path, request_id = request_id, headers = headers,
-    version = headers["stripe-version"], key_kind = kind, account_header = header,
+    version = version, key_kind = kind, account_header = header,
     key = request.method ~= "GET" and headers["idempotency-key"] or nil,
-    params = params.read(operation, raw_params(request, operation), headers["stripe-version"]),
+    params = params.read(operation, raw_params(request, operation), version),
   })
   this.tree = render.tree(this.params.expand)
   render.check(operation, this.tree)
@@ -299,7 +321,7 @@ function Box:handle(request)
   reply.headers = headers
   headers["Content-Type"] = headers["Content-Type"] or "application/json"
   headers["Request-Id"] = headers["Request-Id"] or request_id
-  headers["Stripe-Version"] = headers["Stripe-Version"] or request.headers["stripe-version"] or core.api_version()
+  headers["Stripe-Version"] = headers["Stripe-Version"] or version_of(request.headers) or core.api_version()
   requestlog.add(self, request, reply, this)
   return reply
 end

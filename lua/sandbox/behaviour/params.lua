@@ -47,7 +47,7 @@ end
 
 --- A raw value without its order of keys: strings, lists and maps.
 function params.plain(raw)
-  if type(raw) ~= "table" or raw.is_file then return raw end
+  if type(raw) ~= "table" or raw.is_file == true then return raw end
   local items = items_of(raw)
   local result = items and array {} or {}
   if items then
@@ -146,7 +146,7 @@ end
 function read.any(raw) return params.plain(raw) end
 
 function read.file(raw, _, path)
-  if type(raw) ~= "table" or not raw.is_file then error(errors.bad("file", path, raw)) end
+  if type(raw) ~= "table" or raw.is_file ~= true then error(errors.bad("file", path, raw)) end
   return raw
 end
 
@@ -167,6 +167,7 @@ local function check_metadata(values, path)
     local wrong = #key > MOST_KEY and ("keys have at most %d characters"):format(MOST_KEY)
       or type(value) == "string" and utf8.len(value) > MOST_VALUE
         and ("values have at most %d characters"):format(MOST_VALUE)
+      or not utf8.len(key) and "keys are UTF-8"
       or key:find "[%[%]]" and "keys hold no brackets"
     if wrong then error(errors.invalid { message = "Invalid metadata: " .. wrong, param = nested(path, key) }) end
   end

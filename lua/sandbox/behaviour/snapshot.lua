@@ -62,30 +62,9 @@ local function back(value)
   return value
 end
 
--- A shallow copy, with some fields replaced.
-local function with(t, fields)
-  local copy = {}
-  for name, value in pairs(t) do copy[name] = value end
-  for name, value in pairs(fields) do copy[name] = value end
-  return copy
-end
-
--- The accounts without their objects by id: the rows have them all, and store.complete finds them there.
-local function lean(accounts)
-  local shown = {}
-  for id, account in pairs(accounts) do
-    local kinds = {}
-    for kind, of in pairs(account.kinds) do kinds[kind] = { rows = host.array(of.rows), deleted = of.deleted } end
-    shown[id] = with(account, { kinds = kinds })
-  end
-  return shown
-end
-
 --- The state as a text.
 function snapshot.take(box)
-  local state = box:save()
-  local shown = out(with(state, { accounts = lean(state.accounts) }))
-  return host.encode({ pinstripe_snapshot = FORMAT, state = shown }, true)
+  return host.encode({ pinstripe_snapshot = FORMAT, state = out(box:save()) }, true)
 end
 
 --- Puts a text's state in the place of the sandbox's. Returns true; or nil and what is wrong with the text: then

@@ -1,10 +1,11 @@
 --- What one account holds. All of it is plain data in `state`, so that a snapshot is its JSON; what makes it fast
 --- stands beside it and is made again when needed.
 ---
----     state.kinds[kind] = { rows = {object or false, ...}, objects = {id = object}, deleted = {id = true} }
+---     state.kinds[kind] = { rows = {object or false, ...}, deleted = {id = true} }
+---     self.kinds[kind] = { the same two, numbers = {id = row number}, indexes, sorted, prefix (of ids) }
 ---
 --- A row's number is the order of creation, by which lists are sorted; a deleted object leaves `false`. An index,
----     index[kind][field][value] = {row numbers, ascending}
+---     indexes[field][value] = {row numbers, ascending}
 --- is made at the first question about that field and kept by every change after it. The pseudo-field `parent` is the
 --- id of the object under whose path an object was made.
 
@@ -28,43 +29,30 @@ function store.empty()
   return { kinds = {}, private = {}, parents = {}, singletons = {} }
 end
 
---- Fills in what a snapshot leaves out of an account's state: its objects by id.
-function store.complete(state)
-  for _, of in pairs(state.kinds) do
-    of.objects = {}
-    for _, object in ipairs(of.rows) do
-      if object then of.objects[object.id] = object end
-    end
-  end
-  return state
-end
-
 --- The store over an account's state. `clock` gives the time in seconds.
 function store.new(state, clock)
-  return setmetatable({ state = state, clock = clock, numbers = {}, indexes = {}, sorted = {} }, Store)
+  return setmetatable({ state = state, clock = clock, kinds = {} }, Store)
 end
 
-local function kind_of(self, kind)
-  local of = self.state.kinds[kind]
-  if not of then
-    of = { rows = {}, objects = {}, deleted = {} }
-    self.state.kinds[kind] = of
+-- The prefix of the ids of a kind: the table's, or the initials of its name.
+local function prefix_of(kind)
+  local object = spec.object(kind)
+  if object and object.id_prefix then return object.id_prefix end
+  return kind:gsub("^.*%.", ""):gsub("(%a)%a*_?", "%1") .. "_"
+end
+
+-- Puts beside a kind's state what makes it fast; the number of each id's row is counted anew.
+local function open_kind(self, kind)
+  local state = self.state.kinds[kind] or { rows = host.array {}, deleted = {} }
+  local of = { rows = state.rows, deleted = state.deleted, numbers = {}, indexes = {}, prefix = prefix_of(kind) }
+  self.state.kinds[kind], self.kinds[kind] = state, of
+  for number, object in ipairs(of.rows) do
+    if object then of.numbers[object.id] = number end
   end
   return of
 end
 
--- The row number of each id, counted anew after a snapshot.
-local function numbers_of(self, kind)
-  local numbers = self.numbers[kind]
-  if not numbers then
-    numbers = {}
-    self.numbers[kind] = numbers
-    for number, object in ipairs(kind_of(self, kind).rows) do
-      if object then numbers[object.id] = number end
-    end
-  end
-  return numbers
-end
+local function kind_of(self, kind) return self.kinds[kind] or open_kind(self, kind) end
 
 -- Where `number` stands in an ascending list, or would.
 local function position(list, number)
@@ -102,13 +90,12 @@ local function field_of(self, object, field)
 end
 
 local function index_of(self, kind, field)
-  local of_kind = self.indexes[kind] or {}
-  self.indexes[kind] = of_kind
-  local index = of_kind[field]
+  local of = kind_of(self, kind)
+  local index = of.indexes[field]
   if not index then
     index = {}
-    of_kind[field] = index
-    for number, object in ipairs(kind_of(self, kind).rows) do
+    of.indexes[field] = index
+    for number, object in ipairs(of.rows) do
       local value
       if object then value = field_of(self, object, field) end
       if value ~= nil then index_add(index, value, number) end
@@ -117,47 +104,44 @@ local function index_of(self, kind, field)
   return index
 end
 
-local function each_index(self, object, change)
-  for field, index in pairs(self.indexes[object.object] or {}) do
+local function each_index(self, of, object, change)
+  for field, index in pairs(of.indexes) do
     local value = field_of(self, object, field)
-    if value ~= nil then change(index, value, self.numbers[object.object][object.id]) end
+    if value ~= nil then change(index, value, of.numbers[object.id]) end
   end
 end
 
 --- A new id that begins with `prefix`.
 function Store:new_id(prefix)
-  return prefix .. host.id(short[prefix] and SHORT_IDS or LONG_IDS)
-end
-
---- The prefix of the ids of a kind: the table's, or the initials of its name.
-local function prefix_of(kind)
-  local object = spec.object(kind)
-  if object and object.id_prefix then return object.id_prefix end
-  return kind:gsub("^.*%.", ""):gsub("(%a)%a*_?", "%1") .. "_"
+  return host.id(short[prefix] and SHORT_IDS or LONG_IDS, prefix)
 end
 
 --- Keeps a new object; gives it an id and a time of creation if it has none. `parent`: the id under which it was made.
 function Store:insert(object, parent)
   local kind = object.object
-  local of, numbers = kind_of(self, kind), numbers_of(self, kind)
-  if object.id == "" or object.id == nil then object.id = self:new_id(prefix_of(kind)) end
+  local of = kind_of(self, kind)
+  local rows, id = of.rows, object.id
+  if id == "" or id == nil then
+    id = self:new_id(of.prefix)
+    object.id = id
+  end
   if object.created == 0 then object.created = self.clock() end
-  local number = #of.rows + 1
-  local last = of.rows[number - 1]
-  if last and object.created and last.created and object.created < last.created then self.sorted[kind] = false end
-  of.rows[number] = object
-  of.objects[object.id] = object
-  of.deleted[object.id] = nil
-  numbers[object.id] = number
-  if parent then self.state.parents[object.id] = parent end
-  if self.indexes[kind] then each_index(self, object, index_add) end
+  local number = #rows + 1
+  local last = rows[number - 1]
+  if last and object.created and last.created and object.created < last.created then of.sorted = false end
+  rows[number] = object
+  of.deleted[id] = nil
+  of.numbers[id] = number
+  if parent then self.state.parents[id] = parent end
+  if next(of.indexes) then each_index(self, of, object, index_add) end
   return object
 end
 
 --- The object of a kind with this id, or nil.
 function Store:get(kind, id)
-  local of = self.state.kinds[kind]
-  return of and of.objects[id]
+  if not self.state.kinds[kind] then return nil end
+  local of = kind_of(self, kind)
+  return of.rows[of.numbers[id]]
 end
 
 --- Whether there was such an object, which has been deleted.
@@ -194,28 +178,27 @@ function Store:update(object, changes)
     end
   end
   if not previous then return nil end
-  local indexed = self.indexes[object.object] and self:get(object.object, object.id) == object
-  if indexed then each_index(self, object, index_remove) end
+  local indexed = self:get(object.object, object.id) == object
+  local of = indexed and kind_of(self, object.object)
+  if indexed then each_index(self, of, object, index_remove) end
   for field in pairs(previous) do
     local value = changes[field]
     if value == store.absent then value = nil end
     object[field] = value
   end
-  if indexed then each_index(self, object, index_add) end
+  if indexed then each_index(self, of, object, index_add) end
   return previous
 end
 
 --- Takes an object away; that it was there is remembered.
 function Store:delete(object)
-  local kind = object.object
-  local of, numbers = kind_of(self, kind), numbers_of(self, kind)
-  if self.indexes[kind] then each_index(self, object, index_remove) end
-  of.rows[numbers[object.id]] = false
-  of.objects[object.id] = nil
-  of.deleted[object.id] = true
-  numbers[object.id] = nil
-  self.state.private[object.id] = nil
-  self.state.parents[object.id] = nil
+  local of, id = kind_of(self, object.object), object.id
+  each_index(self, of, object, index_remove)
+  of.rows[of.numbers[id]] = false
+  of.deleted[id] = true
+  of.numbers[id] = nil
+  self.state.private[id] = nil
+  self.state.parents[id] = nil
 end
 
 --- What is remembered beside an object: a table of plain data.
@@ -231,12 +214,12 @@ end
 --- How many objects of a kind there are.
 function Store:count(kind)
   local count = 0
-  for _ in pairs(kind_of(self, kind).objects) do count = count + 1 end
+  for _ in pairs(kind_of(self, kind).numbers) do count = count + 1 end
   return count
 end
 
 --- The number of an object's row: its place in the order of creation.
-function Store:number(object) return numbers_of(self, object.object)[object.id] end
+function Store:number(object) return kind_of(self, object.object).numbers[object.id] end
 
 --- The row numbers of the objects whose field has a value, ascending; do not change it.
 function Store:indexed(kind, field, value)
@@ -249,21 +232,20 @@ function Store:rows(kind) return #kind_of(self, kind).rows end
 
 --- Whether rows of a kind are sorted by `created`, as they are unless the clock was set back.
 function Store:is_sorted(kind)
-  local sorted = self.sorted[kind]
-  if sorted == nil then
-    sorted = true
+  local of = kind_of(self, kind)
+  if of.sorted == nil then
     local last = 0
-    for _, object in ipairs(kind_of(self, kind).rows) do
+    of.sorted = true
+    for _, object in ipairs(of.rows) do
       local created = object and object.created or last
       if type(created) ~= "number" or created < last then
-        sorted = false
+        of.sorted = false
         break
       end
       last = created
     end
-    self.sorted[kind] = sorted
   end
-  return sorted
+  return of.sorted
 end
 
 local function matches(self, object, filters)

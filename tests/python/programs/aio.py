@@ -5,8 +5,9 @@ import os
 
 import stripe
 
-client = stripe.StripeClient(os.environ["STRIPE_KEY"], base_addresses={"api": os.environ["STRIPE_BASE"]},
-                             http_client=stripe.HTTPXClient())
+client = stripe.StripeClient(
+    os.environ["STRIPE_KEY"], base_addresses={"api": os.environ["STRIPE_BASE"]}, http_client=stripe.HTTPXClient()
+)
 
 
 async def main():

@@ -15,7 +15,9 @@ prices = [
 ]
 print([(p.unit_amount, p.unit_amount_decimal, p.recurring.interval, p["recurring"]["interval"]) for p in prices])
 small = stripe.Price.create(product=product, unit_amount_decimal=Decimal("0.25"), currency="usd")
-print(small.unit_amount, small.unit_amount_decimal, type(small.unit_amount_decimal).__name__, small.product == product.id)
+print(
+    small.unit_amount, small.unit_amount_decimal, type(small.unit_amount_decimal).__name__, small.product == product.id
+)
 print(stripe.Product.modify(product.id, metadata={"kind": "", "size": "L"}, description="Up and away").metadata)
 print(sorted(p.unit_amount or 0 for p in stripe.Price.list(product=product.id).auto_paging_iter()))
 coupon = stripe.Coupon.create(percent_off=12.5, duration="once", id="SPRING")

@@ -10,8 +10,9 @@ import stripe
 stripe.api_key = os.environ["STRIPE_KEY"]
 stripe.api_base = os.environ["STRIPE_BASE"]
 
-customer = stripe.Customer.create(name="Ada", email="ada@example.com", metadata={"a": "1", "b": "2"},
-                                  address={"city": "Oslo", "line1": "Storgata 1"})
+customer = stripe.Customer.create(
+    name="Ada", email="ada@example.com", metadata={"a": "1", "b": "2"}, address={"city": "Oslo", "line1": "Storgata 1"}
+)
 customer.name = "Ada L."
 customer.metadata["a"] = "3"
 customer["address"]["city"] = "Bergen"
@@ -24,7 +25,12 @@ print(customer.serialize(None))
 customer.save()
 print(customer.metadata.to_dict(), customer.phone, customer.serialize(None))
 fresh = stripe.Customer.retrieve(customer.id)
-print(fresh == customer, fresh is customer, copy.deepcopy(fresh).id == fresh.id, pickle.loads(pickle.dumps(fresh)) == fresh)
+print(
+    fresh == customer,
+    fresh is customer,
+    copy.deepcopy(fresh).id == fresh.id,
+    pickle.loads(pickle.dumps(fresh)) == fresh,
+)
 print(json.loads(str(fresh)) == fresh.to_dict(), str(fresh).startswith('{\n  "address": {'), repr(fresh)[:18])
 print([name for name in ("id", "object", "nothing") if name in fresh], isinstance(fresh, dict), bool(fresh))
 for name in ("items", "nothing"):

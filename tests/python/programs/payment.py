@@ -30,7 +30,13 @@ print(customer == again, customer.id == again.id, intent.id != second.id, intent
 refund = stripe.Refund.create(payment_intent=intent.id, amount=500, reason="requested_by_customer")
 print(refund.object, refund.amount, refund.status, "failure_reason" in refund)
 charge = stripe.Charge.retrieve(intent.latest_charge, expand=["balance_transaction", "customer"])
-print(charge.amount_refunded, charge.refunded, type(charge).__name__, type(charge.customer).__name__, charge.customer.email)
+print(
+    charge.amount_refunded,
+    charge.refunded,
+    type(charge).__name__,
+    type(charge.customer).__name__,
+    charge.customer.email,
+)
 print(charge.billing_details.address, charge.payment_method_details.card.last4)
 print([c.amount for c in stripe.Charge.list(limit=1).auto_paging_iter()])
 print(sorted(charge.to_dict())[:5], len(charge.to_dict()) > 20)

@@ -2,11 +2,12 @@
 
 import os
 
+import stripe
 from stripe import StripeClient
 
-import stripe
-
-client = StripeClient(os.environ["STRIPE_KEY"], base_addresses={"api": os.environ["STRIPE_BASE"]}, max_network_retries=1)
+client = StripeClient(
+    os.environ["STRIPE_KEY"], base_addresses={"api": os.environ["STRIPE_BASE"]}, max_network_retries=1
+)
 names = ["Ada", "Grace", "Jenny"]
 for i, name in enumerate(names):
     client.v1.customers.create({"name": name, "metadata": {"order": str(i)}}, options={"idempotency_key": f"c{i}"})
@@ -16,7 +17,9 @@ print([customer.name for customer in page], page.has_more, len(page), page.is_em
 print([customer.name for customer in page.auto_paging_iter()])
 second = page.next_page()
 print([customer.name for customer in second.data], second.has_more, second.next_page().is_empty)
-jenny = client.v1.customers.update(page.data[0].id, {"email": "jenny@example.com", "address": {"city": "Oslo", "country": "NO"}})
+jenny = client.v1.customers.update(
+    page.data[0].id, {"email": "jenny@example.com", "address": {"city": "Oslo", "country": "NO"}}
+)
 print(jenny.email, jenny.address.city, jenny["address"]["country"], jenny.address.line2)
 client.v1.customers.tax_ids.create(jenny.id, {"type": "no_vat", "value": "123456789MVA"})
 print([tax_id.value for tax_id in client.v1.customers.tax_ids.list(jenny.id).data])

@@ -20,8 +20,14 @@ def handle(payload, header):
         return 400, type(e).__name__
     if event.type == "payment_intent.succeeded":
         intent = event.data.object
-        seen.append((intent.id, intent.amount, intent.metadata.get("order") if hasattr(intent.metadata, "get") else
-                     intent.metadata["order"], type(intent).__name__))
+        seen.append(
+            (
+                intent.id,
+                intent.amount,
+                intent.metadata.get("order") if hasattr(intent.metadata, "get") else intent.metadata["order"],
+                type(intent).__name__,
+            )
+        )
     elif event["type"] == "charge.refunded":
         seen.append(event["data"]["object"]["id"])
     return 200, event.id
@@ -33,8 +39,14 @@ def sign(payload, at=None):
     return f"t={at},v1={mac}"
 
 
-body = json.dumps({"id": "evt_1", "object": "event", "type": "payment_intent.succeeded", "data": {"object": {
-    "id": "pi_1", "object": "payment_intent", "amount": 5, "metadata": {"order": "7"}}}})
+body = json.dumps(
+    {
+        "id": "evt_1",
+        "object": "event",
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"id": "pi_1", "object": "payment_intent", "amount": 5, "metadata": {"order": "7"}}},
+    }
+)
 refunded = json.dumps({"id": "evt_2", "object": "event", "type": "charge.refunded", "data": {"object": {"id": "ch_1"}}})
 print(handle(body, sign(body)), handle(body.encode(), sign(body)), handle(refunded, sign(refunded)))
 print(handle(body + " ", sign(body)), handle(body, sign(body, 5)), handle(body, ""), handle("{", sign("{")))
