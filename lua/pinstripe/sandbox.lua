@@ -85,7 +85,7 @@ end
 
 --- The state of a snapshot's file.
 function Sandbox:restore(path)
-  ask(self, "POST", "restore", { snapshot = read_file(path) })
+  ask(self, "POST", "restore", nil, { body = read_file(path), content_type = "application/json" })
 end
 
 --- Runs a fixture file of the official command line, given as its path or as a table. Returns what each of its requests

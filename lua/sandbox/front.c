@@ -91,8 +91,13 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
   return MHD_YES;
 }
 
+static size_t most_body(request *r) {
+  static const char control[] = "/_sandbox/";
+  return strncmp(ps_buf_text(&r->uri), control, sizeof control - 1) == 0 ? MOST_CONTROL_BODY : MOST_BODY;
+}
+
 static void take(request *r, const char *bytes, size_t length) {
-  if (r->body.length + length > MOST_BODY) r->too_large = true;
+  if (r->body.length + length > most_body(r)) r->too_large = true;
   if (r->too_large) ps_buf_dispose(&r->body);
   else ps_buf_add(&r->body, bytes, length);
 }
@@ -102,7 +107,7 @@ static void take(request *r, const char *bytes, size_t length) {
 static bool expect(request *r) {
   const char *length = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
   unsigned long long bytes = length ? strtoull(length, NULL, 10) : 0;
-  r->too_large = bytes > MOST_BODY;
+  r->too_large = bytes > most_body(r);
   if (!r->too_large && bytes > KEPT_BYTES) ps_buf_reserve(&r->body, (size_t)bytes);
   return !r->too_large || !MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Expect");
 }

@@ -85,13 +85,16 @@ static double number_field(lua_State *L, const char *name, double otherwise) {
   return type == LUA_TNIL ? otherwise : number;
 }
 
-static void read_end(lua_State *L, reply *p) {
-  if (lua_getfield(L, -1, "close") != LUA_TNIL) {
+/* Whether the connection is to end without a reply; p says how. */
+static bool read_end(lua_State *L, reply *p) {
+  bool ends = lua_getfield(L, -1, "close") != LUA_TNIL;
+  if (ends) {
     const char *how = luaL_checkstring(L, -1);
     p->reset = strcmp(how, "reset") == 0;
     if (!p->reset && strcmp(how, "drop") != 0) luaL_error(L, "a reply's close must be drop or reset, not %s", how);
   }
   lua_pop(L, 1);
+  return ends;
 }
 
 static void read_key(lua_State *L, reply *p) {
@@ -105,10 +108,9 @@ static void read_headers(lua_State *L, reply *p) {
   if (lua_getfield(L, -1, "headers") == LUA_TTABLE) {
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
       if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a name of a reply's headers is not a string");
-      const char *name = lua_tostring(L, -2), *value = luaL_tolstring(L, -1, NULL);
-      if (MHD_add_response_header(p->response, name, value) != MHD_YES)
+      const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1);
+      if (!value || MHD_add_response_header(p->response, name, value) != MHD_YES)
         luaL_error(L, "a reply cannot have the header %s", name);
-      lua_pop(L, 1);
     }
   }
   lua_pop(L, 1);
@@ -137,12 +139,10 @@ void reply_read(lua_State *L, int index, request *r) {
   double status = number_field(L, "status", 200);
   p->delay = number_field(L, "delay", 0);
   read_key(L, p);
-  bool closes = lua_getfield(L, -1, "close") != LUA_TNIL;
-  lua_pop(L, 1);
-  read_end(L, p);
+  bool ends = read_end(L, p);
   if (!(status >= 200 && status <= 599)) luaL_error(L, "a reply's status must be from 200 to 599");
   p->status = (unsigned)status;
-  if (!closes && !p->key) {
+  if (!ends && !p->key) {
     read_body(L, r);
     read_headers(L, p);
   }

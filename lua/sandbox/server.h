@@ -23,7 +23,7 @@
 #include "buf.h"
 #include "pinstripe_sandbox.h"
 
-enum { MOST_BODY = 64 << 20 };
+enum { MOST_BODY = 64 << 20, MOST_CONTROL_BODY = 1 << 30 }; /* a snapshot comes back as a body */
 
 /* ---- clock: milliseconds that only go on ---- */
 

@@ -1,5 +1,7 @@
 """Webhooks: signatures, and the snapshot events that they vouch for."""
 
+import math
+
 from . import _core
 from ._error import SignatureVerificationError, new_error
 from ._object import default_requestor
@@ -14,8 +16,12 @@ def as_bytes(payload):
 
 
 def seconds(tolerance):
-    """The core's tolerance: 0 is no check of the time."""
-    return int(tolerance) if tolerance and tolerance > 0 else 0
+    """The core's tolerance in whole seconds, a part of one counting as one: 0 is no check of the time."""
+    if tolerance is None:
+        return 0
+    if not 0 <= tolerance < 2**31:
+        raise ValueError(f"the tolerance must be None or a number of seconds, 0 or more, not {tolerance!r}")
+    return math.ceil(tolerance)
 
 
 def checked(reply, payload, header):

@@ -64,6 +64,10 @@ class Snapshots(unittest.TestCase):
             self.assertEqual(caught.exception.sig_header, header)
             self.assertNotIn(SECRET, str(caught.exception.__dict__))
         Webhook.construct_event(EVENT, old, SECRET, tolerance=2000)
+        with self.assertRaises(pinstripe.SignatureVerificationError):
+            Webhook.construct_event(EVENT, old, SECRET, tolerance=0.5)
+        with self.assertRaisesRegex(ValueError, "tolerance"):
+            Webhook.construct_event(EVENT, old, SECRET, tolerance=-1)
         Webhook.construct_event(EVENT, sign(EVENT), ["whsec_old", SECRET])
         self.assertTrue(WebhookSignature.verify_header(EVENT, old, SECRET))
 

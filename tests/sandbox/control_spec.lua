@@ -25,6 +25,7 @@ describe("control requests", function()
     local reply, as_form = post(box, "clock", "set=1700000001")
     assert.equal(1700000001, as_form.now)
     assert.equal("application/json", reply.headers["Content-Type"])
+    assert.matches("^req_", reply.headers["Request-Id"])
     local shown = pinstripe.json.decode(box:handle {
       method = "GET", path = "/_sandbox/requests", query = "limit=5", headers = {},
     }.body)
@@ -45,17 +46,19 @@ describe("control requests", function()
       { "faults", "{}", "Missing required param: do", "do" },
       { "faults", '{"do": {}}', "do must name a fault: delay, status", "do" },
       { "faults", '{"do": {"explode": true}}', "unknown parameter: do%[explode%]", "do[explode]" },
+      { "clock", '{"advance": -1}', "Invalid advance: %-1%. It must be from 0 to 253402300799%.", "advance" },
+      { "faults", '{"do": {"status": 500}, "count": 0}', "Invalid count: 0%. It must be 1 or more%.", "count" },
       { "faults", '{"do": {"status": 200}}', "Invalid do%[status%]: 200%. It must be from 400 to 599", "do[status]" },
       { "faults", '{"do": {"status": 500, "reset": true}}', "only one of status and reset in do", "reset" },
       { "faults", '{"do": {"reset": "sometimes"}}', "boolean", "do[reset]" },
       { "faults", '{"do": {"delay": 9999}}', "from 0 to 3600", "do[delay]" },
       { "faults", '{"do": {"status": 500}, "probability": 2}', "from 0 to 1", "probability" },
-      { "faults", '{"do": {"status": 500}, "match": {"nth": 0}}', "from 1 to", "match[nth]" },
+      { "faults", '{"do": {"status": 500}, "match": {"nth": 0}}', "1 or more", "match[nth]" },
       { "faults", '{"do": {"status": 500}, "match": {"operation": "charge.create"}}', "no operation 'charge.create'",
         "match[operation]" },
       { "latency", '{"min": 2, "max": 1}', "max must be min or more", "max" },
       { "latency", '{"min": -1}', "from 0 to 3600", "min" },
-      { "rate_limit", '{"rate": 0}', "from 1 to", "rate" },
+      { "rate_limit", '{"rate": 0}', "1 or more", "rate" },
       { "restore", '{"name": "before"}', "no snapshot named 'before'", "name" },
       { "restore", '{"pinstripe_snapshot": 7}', "pinstripe_snapshot must be 1" },
       { "restore", "", "not a snapshot" },

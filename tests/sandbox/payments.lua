@@ -28,9 +28,10 @@ function World:conforms()
     local client = self.box:client { stripe_account = account ~= self.platform and account or nil }
     for kind, of in pairs(state.kinds) do
       local path = kind ~= "event" and spec.path(kind)
-      for id in pairs(path and select(2, path:gsub("{", "")) == 1 and of.objects or {}) do
-        local object = check(client:request("GET", (path:gsub("{[^}]*}", id))))
-        local problems = conform.problems({ kind = "ref", ref = kind }, object)
+      local is_alone = path and select(2, path:gsub("{", "")) == 1
+      for _, stored in ipairs(is_alone and of.rows or {}) do
+        local object = stored and check(client:request("GET", (path:gsub("{[^}]*}", stored.id))))
+        local problems = object and conform.problems({ kind = "ref", ref = kind }, object) or {}
         assert(#problems == 0, kind .. ": " .. table.concat(problems, "\n"))
       end
     end
@@ -102,7 +103,7 @@ local function everything(box)
   for id, account in pairs(box.state.accounts) do
     local notes, kinds = {}, {}
     for of, note in pairs(account.private) do notes[of] = next(note) and host.copy(note) or nil end
-    for kind, state in pairs(account.kinds) do kinds[kind] = next(state.objects) and host.copy(state.objects) or nil end
+    for kind, state in pairs(account.kinds) do kinds[kind] = next(state.rows) and host.copy(state.rows) or nil end
     all[id] = next(kinds) and { kinds = kinds, notes = notes } or nil
   end
   return all

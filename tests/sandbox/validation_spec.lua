@@ -29,7 +29,7 @@ describe("errors", function()
     local found = {}
     for account, state in pairs(box:save().accounts) do
       for kind, of in pairs(state.kinds) do
-        if next(of.objects) ~= nil then found[account .. " " .. kind] = of.objects end
+        if #of.rows > 0 then found[account .. " " .. kind] = of.rows end
       end
     end
     return host.encode(found)
@@ -258,6 +258,10 @@ describe("errors", function()
       { ["stripe-version"] = support.pinstripe.api.version })
     assert.equal(200, send("POST", "/v1/payment_intents", body).status)
     assert.equal(200, send("POST", "/v1/payment_intents", body, { ["stripe-version"] = "2020-08-27" }).status)
+    refused({ code = "parameter_invalid_empty", param = "payment_method_types[0]" }, "POST", "/v1/payment_intents",
+      "amount=2000&currency=usd&payment_method_types[]=")
+    local bank = send("POST", "/v1/payment_intents", "amount=2000&currency=jpy&payment_method_types[]=jp_bank_account")
+    assert.equal(200, bank.status, bank.body)
     body = "customer=" .. assert(stripe.customers:create()).id .. "&start_date=now&phases[0][iterations]=3"
       .. "&phases[0][items][0][price_data][currency]=usd"
       .. "&phases[0][items][0][price_data][product]=" .. assert(stripe.products:create { name = "x" }).id

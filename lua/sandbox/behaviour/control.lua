@@ -27,9 +27,9 @@ local KEY = "sk_test_sandbox" -- whose account is meant when a request has no ke
 local text, bool, any = { kind = "string" }, { kind = "bool" }, { kind = "any" }
 local texts, map = { kind = "array", of = text }, { kind = "map", of = { kind = "any", nullable = true } }
 
-local function int(least, most) return { kind = "int", least = least, most = most or math.maxinteger } end
+local function int(least, most) return { kind = "int", least = least, most = most } end
 
-local function number(least, most) return { kind = "number", least = least, most = most or math.huge } end
+local function number(least, most) return { kind = "number", least = least, most = most } end
 
 local function either(...) return { kind = "union", any = { ... } } end
 
@@ -47,12 +47,17 @@ end
 
 local function invalid(message, param) error(errors.invalid { message = message, param = param }) end
 
+local function is_within(value, field)
+  return value >= field.least and (not field.most or value <= field.most)
+end
+
 -- Raises the 400 for the first number in `given` that is out of its type's bounds.
 local function check_bounds(given, t, inside)
   for _, field in ipairs(t.fields) do
     local value, param = given[field.name], inside and inside .. "[" .. field.name .. "]" or field.name
-    if value and field.least and not (value >= field.least and value <= field.most) then
-      invalid(("Invalid %s: %s. It must be from %g to %g."):format(param, value, field.least, field.most), param)
+    if value and field.least and not is_within(value, field) then
+      local bounds = field.most and ("from %s to %s"):format(field.least, field.most) or field.least .. " or more"
+      invalid(("Invalid %s: %s. It must be %s."):format(param, value, bounds), param)
     end
     if value and field.kind == "object" then check_bounds(value, field, param) end
   end

@@ -3,7 +3,7 @@
 --- whose place one stands; `adds`, what items of the list with that name also had.
 
 local text = { kind = "string", emptyable = true }
-local texts = { kind = "array", of = text }
+local texts = { kind = "array", of = { kind = "string" } }
 local phases = { adds = { iterations = { kind = "int" } } }
 
 return {

@@ -11,8 +11,10 @@ local events = {
   thin = nil,
 }
 
+local unexpanded = {}
+
 local function snapshot(call, object)
-  local shown = render.object(call, object, {})
+  local shown = render.object(call, object, unexpanded)
   return shown == object and host.fields(object) or shown
 end
 

@@ -9,7 +9,7 @@ local shape = require "sandbox.shape"
 local spec = require "sandbox.spec"
 local store = require "sandbox.store"
 
-local null = host.null
+local null, nothing, type = host.null, {}, type
 
 local generic = {}
 
@@ -105,31 +105,25 @@ end
 
 generic.land = land
 
+-- The field of a kind in which a parameter of this name lands, or nil.
+local function field_for(kind, name)
+  return name ~= "id" and name ~= "object" and kind.by_name[name] or nil
+end
+
 --- What an object's fields become by these parameters: {field = value}; for store:update.
 function generic.merge(object, params)
   local changes, kind = {}, spec.object(object.object)
   for name, value in pairs(params) do
-    local field = kind.by_name[name]
-    if field and name ~= "id" and name ~= "object" then
-      if value == false and field.kind == "bool" then
-        changes[name] = false
-      else
-        changes[name] = land(field, value, object[name])
-      end
-    end
+    local field = field_for(kind, name)
+    if field then changes[name] = land(field, value, object[name]) end
   end
   return changes
 end
 
--- Adds what ids stand for where the object holds the other whole: a card's cardholder.
-local function embed(call, object, changes)
-  local fields = spec.object(object.object).by_name
-  for name, value in pairs(call.params) do
-    local field = fields[name]
-    local other = field and field.kind == "ref" and type(value) == "string" and call:get(field.ref, value)
-    if other then changes[name] = host.copy(other) end
-  end
-  return changes
+-- A copy of what an id stands for where the object holds the other whole: a card's cardholder; nil elsewhere.
+local function embedded(call, field, value)
+  local other = field.kind == "ref" and type(value) == "string" and call:get(field.ref, value)
+  return other and host.copy(other) or nil
 end
 
 --- A new object of a kind as it is before anybody says anything of it.
@@ -137,7 +131,7 @@ function generic.blank(call, kind)
   local object = shape.new(kind)
   if object.id == null then object.id = "" end
   if object.currency == "" then object.currency = "usd" end
-  for name, value in pairs(initial[kind] or {}) do
+  for name, value in pairs(initial[kind] or nothing) do
     if type(value) == "function" then value = value(call) end
     object[name] = value
   end
@@ -147,12 +141,14 @@ end
 --- A new object of a kind (the one that the operation returns), with the call's parameters in its fields; not stored.
 function generic.build(call, kind)
   kind = kind or call.operation.object
-  local object = generic.blank(call, kind)
-  for name, value in pairs(embed(call, object, generic.merge(object, call.params))) do
-    if value == store.absent then value = nil end
-    object[name] = value
+  local object, of = generic.blank(call, kind), spec.object(kind)
+  for name, given in pairs(call.params) do
+    local field = field_for(of, name)
+    local value
+    if field then value = embedded(call, field, given) or land(field, given, object[name]) end
+    if value == store.absent then object[name] = nil elseif value ~= nil then object[name] = value end
   end
-  if type(call.params.id) == "string" and spec.object(kind).by_name.id then
+  if type(call.params.id) == "string" and of.by_name.id then
     if call.store:get(kind, call.params.id) then
       error(errors.invalid {
         code = "resource_already_exists", message = ("There is already a %s with this id."):format(kind), param = "id",
@@ -246,7 +242,12 @@ end
 
 function generic.update(call, object)
   object = object or generic.target(call)
-  return generic.apply(call, object, embed(call, object, generic.merge(object, call.params)))
+  local changes, fields = generic.merge(object, call.params), spec.object(object.object).by_name
+  for name, value in pairs(call.params) do
+    local other = fields[name] and embedded(call, fields[name], value)
+    if other then changes[name] = other end
+  end
+  return generic.apply(call, object, changes)
 end
 
 function generic.retrieve(call)

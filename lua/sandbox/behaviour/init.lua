@@ -12,7 +12,6 @@ local actions = require "sandbox.actions"
 local call = require "sandbox.call"
 local clock = require "sandbox.clock"
 local control = require "sandbox.control"
-local core = require "pinstripe.core"
 local deliveries = require "sandbox.deliveries"
 local errors = require "sandbox.errors"
 local faults = require "sandbox.faults"
@@ -205,12 +204,16 @@ local function unknown_url(request)
   })
 end
 
+local none = {} -- the ids in a path that has none
+
 -- The operation at a request's path, and the ids in it.
 local function routed(request, id, ...)
   local operation = id and spec.operation(id)
   if not operation then error(unknown_url(request)) end
+  local names = operation.ids
+  if #names == 0 then return operation, none end
   local ids = { ... }
-  for i, name in ipairs(operation.ids) do ids[name] = ids[i] end
+  for i, name in ipairs(names) do ids[name] = ids[i] end
   return operation, ids
 end
 
@@ -240,7 +243,7 @@ local function open(box, request, request_id)
     params = params.read(operation, raw_params(request, operation), version),
   })
   this.tree = render.tree(this.params.expand)
-  render.check(operation, this.tree)
+  if this.params.expand then render.check(operation, this.tree) end
   return this
 end
 
@@ -251,10 +254,11 @@ local function body_of(this, result)
 end
 
 local function run(this)
+  local operation = this.operation
   references.check(this)
   this.executed = true
-  this.operation.handler = this.operation.handler or handler_of(this.operation)
-  local result, err = this.operation.handler(this)
+  operation.handler = operation.handler or handler_of(operation)
+  local result, err = operation.handler(this)
   if not result then error(err) end
   local body, content_type = body_of(this, result)
   local headers = {
@@ -280,8 +284,11 @@ local unkept = { [401] = true, [409] = true, [429] = true }
 -- Carries a call out, or gives the reply that its key stands for.
 local function carry_out(box, request, this)
   local keyed = this.key and this.key ~= "" and (request.method == "POST" or this.operation.version == 2)
-  local earlier = keyed and idempotency.check(box, request, this)
-  if earlier then return earlier end
+  if keyed then
+    local checked, earlier = pcall(idempotency.check, box, request, this)
+    if not checked then return failure(earlier, this, request.path) end
+    if earlier then return earlier end
+  end
   local ok, reply = pcall(run, this)
   if not ok then reply = failure(reply, this, request.path) end
   if keyed then
@@ -295,20 +302,28 @@ end
 local function answer(box, request, request_id)
   local ok, this = pcall(open, box, request, request_id)
   if not ok then return failure(this, nil, request.path) end
-  local done, reply = pcall(carry_out, box, request, this)
-  return done and reply or failure(reply, this, request.path), this
+  return carry_out(box, request, this), this
 end
 
 local function public(box, request)
   for prefix, serve in pairs(flows.routes) do
-    if request.path:sub(1, #prefix) == prefix then return serve(box, request) end
+    if request.path:find(prefix, 1, true) == 1 then return serve(box, request) end
   end
+end
+
+-- Control requests throw no dice: a snapshot changes nothing.
+local function answer_control(box, request)
+  local reply = control.handle(box, request)
+  box.asked = (box.asked or 0) + 1
+  reply.headers = reply.headers or {}
+  reply.headers["Request-Id"] = "req_control" .. box.asked
+  return reply
 end
 
 --- Answers a request.
 function Box:handle(request)
-  if request.path:sub(1, 10) == "/_sandbox/" then return control.handle(self, request) end
-  local request_id = "req_" .. host.id(REQUEST_ID)
+  if request.path:find("/_sandbox/", 1, true) == 1 then return answer_control(self, request) end
+  local request_id = host.id(REQUEST_ID, "req_")
   local reply, fault = faults.before(self, request)
   local this
   if not reply then
@@ -321,7 +336,7 @@ function Box:handle(request)
   reply.headers = headers
   headers["Content-Type"] = headers["Content-Type"] or "application/json"
   headers["Request-Id"] = headers["Request-Id"] or request_id
-  headers["Stripe-Version"] = headers["Stripe-Version"] or version_of(request.headers) or core.api_version()
+  headers["Stripe-Version"] = headers["Stripe-Version"] or version_of(request.headers) or spec.version
   requestlog.add(self, request, reply, this)
   return reply
 end

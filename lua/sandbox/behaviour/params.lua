@@ -10,7 +10,7 @@ local errors = require "sandbox.errors"
 local host = require "sandbox.host"
 local spec = require "sandbox.spec"
 
-local null, array = host.null, host.array
+local null, array, type = host.null, host.array, type
 
 local params = {}
 
@@ -59,20 +59,16 @@ function params.plain(raw)
 end
 
 local function value_of(raw, t, path)
-  if raw == null then
+  local kind = t.kind
+  if raw == null or raw == "" and kind ~= "enum" then
     if t.nullable or t.emptyable then return null end
     error(errors.empty(path))
   end
-  if raw == "" and t.kind ~= "enum" then
-    if t.emptyable or t.nullable then return null end
-    error(errors.empty(path))
-  end
-  if t.name == "currency" and t.kind == "string" then return params.currency(raw, path) end
-  return read[t.kind](raw, t, path)
+  if kind == "string" and t.name == "currency" then return params.currency(raw, path) end
+  return read[kind](raw, t, path)
 end
 
 function read.string(raw, _, path)
-  if type(raw) == "number" then raw = tostring(raw) end
   if type(raw) ~= "string" then error(errors.bad("string", path, raw)) end
   if #raw > MOST_TEXT then
     error(errors.invalid { message = ("Invalid string: %s is too long"):format(path), param = path })
@@ -165,7 +161,7 @@ local function check_metadata(values, path)
   for key, value in pairs(values) do
     count = count + 1
     local wrong = #key > MOST_KEY and ("keys have at most %d characters"):format(MOST_KEY)
-      or type(value) == "string" and utf8.len(value) > MOST_VALUE
+      or type(value) == "string" and #value > MOST_VALUE and utf8.len(value) > MOST_VALUE
         and ("values have at most %d characters"):format(MOST_VALUE)
       or not utf8.len(key) and "keys are UTF-8"
       or key:find "[%[%]]" and "keys hold no brackets"
@@ -232,22 +228,24 @@ end
 
 -- Reads the fields of an object; unknown ones are an error of all of them, then missing ones, then wrong ones.
 local function read_fields(raw, by_name, required, path, more)
-  local unknown, values
-  for _, key in ipairs(keys_of(raw)) do
+  local keys, unknown, values = keys_of(raw), nil, {}
+  for i = 1, #keys do
+    local key = keys[i]
     if not by_name[key] and not (more and more[key]) then
       unknown = unknown or {}
       unknown[#unknown + 1] = nested(path, key)
     end
   end
   if unknown then error(errors.unknown(unknown)) end
-  for _, name in ipairs(required) do
+  for i = 1, #required do
+    local name = required[i]
     if raw[name] == nil and not is_replaced(raw, name, more) then
       error(errors.parameter_missing(nested(path, name)))
     end
   end
-  values = {}
-  for _, key in ipairs(keys_of(raw)) do
-    values[key] = value_of(raw[key], more and more[key] or by_name[key], nested(path, key))
+  for i = 1, #keys do
+    local key = keys[i]
+    values[key] = value_of(raw[key], more and more[key] or by_name[key], path and nested(path, key) or key)
   end
   return values
 end

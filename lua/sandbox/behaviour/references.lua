@@ -52,6 +52,11 @@ local function check_id(call, kinds, id, path)
   error(errors.missing(kinds[1], id, path))
 end
 
+local function check_ids(call, kinds, value, path)
+  if type(value) ~= "table" then return check_id(call, kinds, value, path) end
+  for i, id in ipairs(value) do check_id(call, kinds, id, path .. "[" .. (i - 1) .. "]") end
+end
+
 -- The parameters of a type that hold ids, found once: {name → kinds}, and those with such inside: {name → their
 -- fields}.
 local function plan_of(operation, t)
@@ -80,16 +85,12 @@ end
 
 function check(call, t, values, path)
   local plan = plan_of(call.operation, t)
-  for name, kinds in pairs(plan.ids) do
-    local value, at = values[name], path and path .. "[" .. name .. "]" or name
-    if type(value) == "table" then
-      for i, id in ipairs(value) do check_id(call, kinds, id, at .. "[" .. (i - 1) .. "]") end
-    elseif value ~= nil then
-      check_id(call, kinds, value, at)
+  for name, value in pairs(values) do
+    local kinds, inner = plan.ids[name], plan.below[name]
+    if kinds or inner then
+      local at = path and path .. "[" .. name .. "]" or name
+      if kinds then check_ids(call, kinds, value, at) else check_below(call, inner, value, at) end
     end
-  end
-  for name, inner in pairs(plan.below) do
-    if values[name] ~= nil then check_below(call, inner, values[name], path and path .. "[" .. name .. "]" or name) end
   end
 end
 

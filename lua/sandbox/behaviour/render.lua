@@ -197,9 +197,10 @@ end
 function render.object(call, object, tree)
   local kind = object.object and spec.object(object.object)
   if not kind or object.deleted then return object end
-  local shown = object
-  for _, field in ipairs(kind.embedded) do
-    if not field.optional and not tree[field.name] then
+  local shown, lists_inside = object, kind.embedded
+  for i = 1, #lists_inside do
+    local field = lists_inside[i]
+    if not tree[field.name] then
       if shown == object then shown = render.fields(call, object, kind.by_name, {}) end
       shown[field.name] = embedded_list(call, object, field, {})
     end

@@ -94,7 +94,7 @@ spec.object = memo(function(kind)
   spec.fields(object)
   object.embedded = {}
   for _, field in ipairs(object.fields) do
-    if field.kind == "list" then object.embedded[#object.embedded + 1] = field end
+    if field.kind == "list" and not field.optional then object.embedded[#object.embedded + 1] = field end
   end
   return object
 end)

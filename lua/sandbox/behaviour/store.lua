@@ -255,12 +255,16 @@ local function matches(self, object, filters)
   return true
 end
 
+local everything = {}
+local function nothing() end
+
 --- for object in store:newest("charge", {customer = id}): the newest first; the fields of `filters` equal its values.
 function Store:newest(kind, filters)
-  filters = filters or {}
+  local rows = kind_of(self, kind).rows
+  if #rows == 0 then return nothing end
+  filters = filters or everything
   local field, value = next(filters)
   local numbers = field and self:indexed(kind, field, value)
-  local rows = kind_of(self, kind).rows
   local i = (numbers and #numbers or #rows) + 1
   return function()
     while i > 1 do

@@ -24,7 +24,7 @@ static void start_and_close(void *context, bool failing) {
 
 static void starting_survives_every_failure(void **state) {
   (void)state;
-  assert_true(oom_each(start_and_close, NULL) > 20);
+  assert_true(oom_each(start_and_close, NULL) > 5);
 }
 
 /* A request of which some allocation fails gets an answer, or the end of its connection; the next one is answered. Nothing

@@ -119,6 +119,9 @@ function intents.check_confirmable(call, intent, held, token)
   end
 end
 
+-- Types of payment methods that have another name now.
+local renamed = { jp_bank_account = "customer_balance" }
+
 --- The payment method types of a new intent, and its automatic_payment_methods. Raises what is wrong with those named.
 function intents.types(params, currency)
   local named, automatic = params.payment_method_types, params.automatic_payment_methods
@@ -126,12 +129,14 @@ function intents.types(params, currency)
     refuse("You may only specify one of these parameters: automatic_payment_methods, payment_method_types.",
       "automatic_payment_methods", "parameters_exclusive")
   end
+  local chosen = host.array {}
   for i, type in ipairs(named or {}) do
-    if not methods.is_kind(type) then
+    chosen[i] = renamed[type] or type
+    if not methods.is_kind(chosen[i]) then
       refuse(("Invalid payment method type: %s"):format(type), ("payment_method_types[%d]"):format(i - 1))
     end
   end
-  if named and #named > 0 then return host.array(host.copy(named)), null end
+  if #chosen > 0 then return chosen, null end
   local types, excluded = host.array {}, given(params.excluded_payment_method_types)
   for _, type in ipairs(given(params.allowed_payment_method_types) or methods.usual(currency or "usd")) do
     if not contains(excluded, type) then types[#types + 1] = type end
