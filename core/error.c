@@ -38,10 +38,12 @@ static bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+static const char link_path[] = "/links/"; /* of a file link: whoever has the rest can read the file */
+
 /* The bytes of a secret's prefix at `s`, 0 if none begins there. Inside a word only those count that can be nothing else:
  * "task_list" is no secret, what follows an escape in "\nsk_live_..." is. "sk_test_" itself tells nobody anything. */
 static size_t secret_prefix(const char *s, bool inside) {
-  static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "whsec_"};
+  static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "rt_", "whsec_"};
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
     if (*s != *prefixes[i]) continue;
     size_t length = strlen(prefixes[i]);
@@ -49,14 +51,23 @@ static size_t secret_prefix(const char *s, bool inside) {
     if (strncmp(s + length, "test_", 5) == 0 || strncmp(s + length, "live_", 5) == 0) return length + 5;
     if (!inside || length > 3) return length;
   }
+  if (strncmp(s, link_path, sizeof link_path - 1) == 0) return sizeof link_path - 1;
   return *s == '_' && strncmp(s, "_secret_", 8) == 0 ? 8 : 0; /* of a client secret, pi_1_secret_... */
+}
+
+/* The bytes of the secret at `s`: a link's are all up to the end of the address, with its percent signs and dots. */
+static size_t secret_span(const char *s, bool link) {
+  size_t length = 0;
+  if (link) return strcspn(s, " \"'?#&<>,;()");
+  while (is_word(s[length]) || s[length] == '-' || s[length] == '*') length++;
+  return length;
 }
 
 /* Stars the secret behind the prefix of `prefix` bytes at `s`, but not what a server has starred; returns what follows. */
 static char *star_secret(char *s, size_t prefix) {
-  char *begin = s + prefix, *end = begin;
+  char *begin = s + prefix, *end = begin + secret_span(begin, *s == '/');
   size_t shown = 0;
-  for (; is_word(*end) || *end == '-' || *end == '*'; end++) shown += *end != '*';
+  for (const char *p = begin; p < end; p++) shown += *p != '*';
   if (shown <= 8 && memchr(begin, '*', (size_t)(end - begin))) return end;
   ptrdiff_t keep = end - begin >= 12 ? 4 : 0;
   for (char *p = begin; p < end - keep; p++) *p = '*';

@@ -154,10 +154,11 @@ static void settle(ps_exchange *x, const ps_call_options *options) {
   if (own->deadline >= 0) s->deadline = own->deadline;
 }
 
-/* The path of events: without the query, which may hold an email address. */
+/* The path of events: without the query, which may hold an email address, and with its secrets starred. */
 static void set_event_path(ps_exchange *x) {
   x->event_path = ps_arena_strn(x->arena, x->plan.path, strcspn(x->plan.path, "?"));
-  if (!x->event_path) ps_fault_memory(&x->fault);
+  if (x->event_path) ps_redact(x->event_path);
+  else ps_fault_memory(&x->fault);
 }
 
 static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params,

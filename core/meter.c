@@ -193,10 +193,10 @@ const ps_result *ps_meter_result(const ps_meter *m) {
 
 ps_value *ps_meter_skip(ps_meter *m) {
   ps_value *events = ps_value_new();
+  size_t failed = m->pending ? 0 : m->sending; /* what is under way again has not failed */
   ps_value_set_list(events);
-  for (size_t i = 0; i < m->sending; i++) ps_value_copy(ps_list_add(events), entry_at(m, i)->event);
-  if (*ps_value_error(events) || m->pending) return events;
-  drop(m, m->sending);
+  for (size_t i = 0; i < failed; i++) ps_value_copy(ps_list_add(events), entry_at(m, i)->event);
+  if (!*ps_value_error(events) && failed > 0) drop(m, failed);
   return events;
 }
 

@@ -61,9 +61,8 @@ static PyObject *core_pager(PyObject *self, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OO!", &capsule, object_type, &list)) return NULL;
   object *o = (object *)list;
   ps_client *client = from_capsule(capsule, "ps_client");
-  if (client && (!o->reply || !o->reply->result || !o->value))
-    PyErr_SetString(PyExc_ValueError, "not a page of a call");
-  if (PyErr_Occurred()) return NULL;
+  if (!client) return NULL;
+  if (!o->reply || !o->reply->result || !o->value) return PyErr_Format(PyExc_ValueError, "not a page of a call");
   pager *p = allocate(pager_type);
   if (!p) return NULL;
   p->origin = (reply *)Py_NewRef((PyObject *)o->reply);

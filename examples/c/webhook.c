@@ -22,7 +22,7 @@ typedef struct delivery {
   bool too_large;
 } delivery;
 
-/* Every event that has come, in order; those from `handled` on wait for the worker. */
+/* The last events that have come, in order; those from `handled` on wait for the worker. */
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t more;
@@ -39,15 +39,26 @@ static bool is_known(const char *id) {
   return false;
 }
 
+/* Makes room by forgetting the oldest event, which the worker has left behind. False: it has not. */
+static bool make_room(void) {
+  if (inbox.count < MOST_EVENTS) return true;
+  if (inbox.handled < 2) return false;
+  ps_result_free(inbox.events[0]);
+  memmove(inbox.events, inbox.events + 1, (MOST_EVENTS - 1) * sizeof *inbox.events);
+  inbox.count--;
+  inbox.handled--;
+  return true;
+}
+
 /* Puts the event down, unless it is there already; 200, or 500 if there is no room. */
 static unsigned put_down(ps_result *event) {
   pthread_mutex_lock(&inbox.lock);
-  bool known = is_known(ps_str(ps_data(event), "id")), room = inbox.count < MOST_EVENTS;
+  bool known = is_known(ps_str(ps_data(event), "id")), room = known || make_room();
   if (!known && room) inbox.events[inbox.count++] = event;
   pthread_cond_signal(&inbox.more);
   pthread_mutex_unlock(&inbox.lock);
   if (known || !room) ps_result_free(event);
-  return known || room ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
+  return room ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* The work. Events come in no order: what counts is in the object, whose state may be asked for. */

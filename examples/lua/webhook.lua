@@ -20,7 +20,8 @@ local webhook = {}
 local Endpoint = {}
 Endpoint.__index = Endpoint
 
---- Ids that have come, in this process's memory. `put(id)` is true for a new one.
+--- Ids that have come, in this process's memory. `put(id)` is true for a new one, nil and why if it cannot be kept;
+-- `drop(id)` forgets one, whose work failed.
 function webhook.memory()
   local known = {}
   return {
@@ -29,6 +30,7 @@ function webhook.memory()
       known[id] = true
       return true
     end,
+    drop = function(id) known[id] = nil end,
   }
 end
 
@@ -36,7 +38,14 @@ end
 -- answered. A shop keeps the ids in its database, in the transaction that does the work.
 function webhook.shared_dict(name)
   local dict = ngx.shared[name] -- luacheck: globals ngx
-  return { put = function(id) return (dict:add(id, true, 86400)) end }
+  return {
+    put = function(id)
+      local added, why = dict:add(id, true, 86400)
+      if added or why == "exists" then return added end
+      return nil, why
+    end,
+    drop = function(id) dict:delete(id) end,
+  }
 end
 
 --- `handlers`: a function for each type that matters; what is not there is answered and passed over.
@@ -48,16 +57,23 @@ end
 function Endpoint:receive(body, header)
   local event, err = pinstripe.webhook.construct(body, header, self.secrets)
   if not event then return 400, err.message end
-  if self.ids.put(event.id) then self.waiting[#self.waiting + 1] = event end
+  local new, why = self.ids.put(event.id)
+  if why then return 500, why end
+  if new then self.waiting[#self.waiting + 1] = event end
   return 200, "ok"
 end
 
 --- Handles what was put down. Events come in no order: a handler trusts the object that it fetches, not the sequence.
+-- The error of one that fails passes through, and its event counts as new when Stripe is asked to send it again.
 function Endpoint:work()
   while #self.waiting > 0 do
     local event = table.remove(self.waiting, 1)
     local handler = self.handlers[event.type]
-    if handler then handler(event.data.object, event) end
+    local ok, err = pcall(handler or type, event.data.object, event)
+    if not ok then
+      self.ids.drop(event.id)
+      error(err, 0)
+    end
   end
 end
 

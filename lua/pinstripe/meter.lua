@@ -5,8 +5,8 @@
 --     pinstripe.check(stream:close())
 --
 -- What is queued stays so until the server has taken it: after an error the next flush sends it again, and the
--- identifier that each event has lets it count once. A stream that is collected, as at the end of a script, sends what is
--- queued first, but not over a transport in Lua, and not after an os.exit that leaves the state open: close it.
+-- identifier that each event has lets it count once. A stream that is collected, as at the end of a script, sends what
+-- is queued first, but not over a transport in Lua, and not after an os.exit that leaves the state open: close it.
 
 local core = require "pinstripe.core"
 local iterator = require "pinstripe.iterator"

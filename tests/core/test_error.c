@@ -24,9 +24,10 @@ static void check_redacted(const char *text, const char *expected) {
 
 static void every_secret_is_starred_but_for_its_end(void **state) {
   (void)state;
-  static const char *const prefixes[] = {"sk_test_", "sk_live_", "rk_test_",    "rk_live_", "pk_test_",
-                                         "pk_live_", "sk_",      "rk_",         "pk_",      "ek_",
-                                         "ek_test_", "whsec_",   "pi_1_secret_"};
+  static const char *const prefixes[] = {
+    "sk_test_", "sk_live_", "rk_test_",     "rk_live_", "pk_test_",
+    "pk_live_", "sk_",      "rk_",          "pk_",      "ek_",
+    "ek_test_", "whsec_",   "pi_1_secret_", "rt_",      "https://files.stripe.com/links/"};
   static const char *const frames[][2] = {{"", ""}, {"key ", " was used"}, {"\"", "\""}, {"(", ")."}, {"a=", "&b=1"}};
   for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++) {
     for (size_t f = 0; f < sizeof frames / sizeof *frames; f++) {
@@ -45,6 +46,14 @@ static void a_short_secret_is_starred_whole(void **state) {
   check_redacted("sk_a", "sk_*");
   check_redacted("sk_", "sk_");
   check_redacted("whsec_x y", "whsec_* y");
+  check_redacted("/links/abc is not", "/links/*** is not");
+}
+
+static void a_link_is_starred_to_its_end(void **state) {
+  (void)state;
+  check_redacted("/links/MDB8%7Cab.cd-ef~0123?x=1", "/links/****************0123?x=1");
+  check_redacted("/v1/file_links/link_123456789012", "/v1/file_links/link_123456789012");
+  check_redacted("start_abcdefgh and cart_abcdefgh", "start_abcdefgh and cart_abcdefgh");
 }
 
 static void several_secrets_are_all_starred(void **state) {
@@ -334,6 +343,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_secret_is_starred_but_for_its_end),
     cmocka_unit_test(a_short_secret_is_starred_whole),
+    cmocka_unit_test(a_link_is_starred_to_its_end),
     cmocka_unit_test(several_secrets_are_all_starred),
     cmocka_unit_test(other_words_are_left_alone),
     cmocka_unit_test(what_a_server_has_starred_stays_but_hides_nothing_else),

@@ -17,6 +17,7 @@
 #define EXPIRED                                                                                                        \
   "{\"status\":401,\"body\":{\"error\":{\"type\":\"temporary_session_expired\",\"code\":\"billing_meter_event_"        \
   "session_expired\",\"message\":\"Session expired\"}}}"
+#define REFUSED "{\"status\":400,\"body\":{\"error\":{\"code\":\"meter_event_invalid\",\"message\":\"no\"}}}"
 #define LATER "2023-11-14T22:28:20.000Z" /* 15 minutes after the test's time */
 
 static test_clock hours;
@@ -174,14 +175,17 @@ static void a_session_that_cannot_be_had(void **state) {
 
 static void a_refused_batch_is_skipped_by_its_owner(void **state) {
   (void)state;
-  server_script(it,
-                "[" SESSION("tok_1", "soon") ",{\"status\":400,\"body\":{\"error\":{\"code\":\"meter_event_invalid\","
-                                             "\"message\":\"no\"}}}," TAKEN "]");
+  server_script(it, "[" SESSION("tok_1", "soon") "," REFUSED "," REFUSED "," TAKEN "]");
   ps_meter *m = meter_with(101);
   assert_false(ps_meter_flush(m));
   assert_string_equal(ps_error_code(ps_meter_result(m)), "meter_event_invalid");
   assert_int_equal(ps_meter_pending(m), 101);
+  assert_non_null(ps_meter_exchange(m)); /* the batch is under way again: nothing can be taken out */
   ps_value *skipped = ps_meter_skip(m);
+  assert_int_equal(ps_count(skipped), 0);
+  ps_value_free(skipped);
+  assert_false(ps_meter_flush(m));
+  skipped = ps_meter_skip(m);
   assert_int_equal(ps_count(skipped), 100);
   assert_string_equal(ps_str(skipped, "99.payload.value"), "99");
   ps_value_free(skipped);

@@ -46,6 +46,24 @@ describe("the example in Lua", function()
     assert.is_truthy(text:find("no signature matches", 1, true))
     sandbox:close()
   end)
+
+  it("handles an event again whose work failed, and asks for one again that cannot be kept", function()
+    local body = '{"id": "evt_1", "object": "event", "type": "charge.succeeded", "data": {"object": {"id": "ch_1"}}}'
+    local header, fails, done = pinstripe.webhook.sign(body, "whsec_1"), true, 0
+    local function handler()
+      if fails then error "no database" end
+      done = done + 1
+    end
+    local endpoint = example.new("whsec_1", example.memory(), { ["charge.succeeded"] = handler })
+    assert.are.equal(200, (endpoint:receive(body, header)))
+    assert.has_error(function() endpoint:work() end)
+    fails = false
+    assert.are.equal(200, (endpoint:receive(body, header)))
+    endpoint:work()
+    assert.are.equal(1, done)
+    local full = example.new("whsec_1", { put = function() return nil, "no memory" end }, {})
+    assert.are.equal(500, (full:receive(body, header)))
+  end)
 end)
 
 describe("the example in C", function()

@@ -140,8 +140,8 @@ describe("a meter stream", function()
   end)
 
   it("never says that it has sent what another coroutine is sending", function()
-    local stripe, sent = nil, 0
-    stripe = support.client(function(request)
+    local sent = 0
+    local stripe = support.client(function(request)
       coroutine.yield()
       if request.url:find "session$" then return support.reply(200, { authentication_token = "t" }) end
       sent = sent + #pinstripe.json.decode(request.body).events
