@@ -20,6 +20,7 @@ typedef struct ps_client ps_client;
 typedef struct ps_exchange ps_exchange;
 typedef struct ps_result ps_result;
 typedef struct ps_iter ps_iter;
+typedef struct ps_meter ps_meter;
 
 const char *ps_version(void);
 const char *ps_api_version(void);
@@ -54,10 +55,28 @@ void ps_exchange_cancel(ps_exchange *x);
 ps_result *ps_exchange_result(ps_exchange *x);
 void ps_exchange_free(ps_exchange *x);
 
+/* The bytes of an upload, given piece by piece, and those of a download, as they come. */
+int ps_exchange_hungry(const ps_exchange *x);
+void ps_exchange_feed(ps_exchange *x, const char *body, size_t length);
+const char *ps_exchange_take(ps_exchange *x, size_t *length);
+void ps_exchange_progress(const ps_exchange *x, int64_t *done, int64_t *total);
+
+/* A meter's queue of events. */
+ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pending);
+const char *ps_meter_add(ps_meter *m, const ps_value *event);
+size_t ps_meter_pending(const ps_meter *m);
+int64_t ps_meter_wait(const ps_meter *m);
+ps_exchange *ps_meter_exchange(ps_meter *m);
+bool ps_meter_feed(ps_meter *m);
+const ps_result *ps_meter_result(const ps_meter *m);
+ps_value *ps_meter_skip(ps_meter *m);
+void ps_meter_free(ps_meter *m);
+
 /* Webhooks. */
-ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets, int64_t tolerance);
+ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets, int64_t tolerance,
+                           int64_t now);
 ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets, int64_t tolerance,
-                          bool thin);
+                          int64_t now, bool thin);
 ps_result *ps_plain_event_unverified(const char *body, size_t length, bool thin);
 %newobject ps_webhook_sign;
 char *ps_webhook_sign(const char *body, size_t length, const char *secret, int64_t timestamp);

@@ -44,15 +44,20 @@ static void list_texts(const ps_value *list, const char **texts, size_t most) {
   texts[count] = NULL;
 }
 
+ps_exchange *ps_plain_begin(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
+                            const ps_value *options) {
+  ps_call_options read = PS_CALL_OPTIONS_INIT;
+  ps_value *poison = read_options(&read, options);
+  ps_exchange *x = ps_exchange_new(client, operation, ids, poison ? poison : params, &read);
+  ps_value_free(poison);
+  return x;
+}
+
 ps_exchange *ps_plain_call(ps_client *client, const char *operation, const ps_value *ids, const ps_value *params,
                            const ps_value *options) {
   const char *listed[MOST_IDS + 1];
-  ps_call_options read = PS_CALL_OPTIONS_INIT;
-  ps_value *poison = read_options(&read, options);
   list_texts(ids, listed, MOST_IDS);
-  ps_exchange *x = ps_exchange_new(client, operation, listed, poison ? poison : params, &read);
-  ps_value_free(poison);
-  return x;
+  return ps_plain_begin(client, operation, listed, params, options);
 }
 
 ps_exchange *ps_plain_request(ps_client *client, const char *method, const char *path, const ps_value *params,
@@ -79,17 +84,17 @@ bool ps_plain_run(ps_exchange *x, int64_t max_ms) { return ps_exchange_run(x, ma
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms) { return ps_exchange_carry(x, max_ms); }
 
 ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets,
-                           int64_t tolerance) {
+                           int64_t tolerance, int64_t now) {
   const char *listed[MOST_SECRETS + 1];
   list_texts(secrets, listed, MOST_SECRETS);
-  return ps_webhook_verify(body, length, header, listed, tolerance, -1);
+  return ps_webhook_verify(body, length, header, listed, tolerance, now);
 }
 
 ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets,
-                          int64_t tolerance, bool thin) {
+                          int64_t tolerance, int64_t now, bool thin) {
   const char *listed[MOST_SECRETS + 1];
   list_texts(secrets, listed, MOST_SECRETS);
-  return (thin ? ps_notification_parse : ps_event_parse)(body, length, header, listed, tolerance, -1);
+  return (thin ? ps_notification_parse : ps_event_parse)(body, length, header, listed, tolerance, now);
 }
 
 ps_result *ps_plain_event_unverified(const char *body, size_t length, bool thin) {

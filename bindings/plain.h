@@ -13,6 +13,9 @@ ps_client *ps_plain_client(const char *api_key, const ps_value *options, const c
 /* A call whose misuse, of an option too, is its result. */
 ps_exchange *ps_plain_call(ps_client *client, const char *operation, const ps_value *ids, const ps_value *params,
                            const ps_value *options);
+/* The same for a language that lists ids by itself, ended by NULL. */
+ps_exchange *ps_plain_begin(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
+                            const ps_value *options);
 ps_exchange *ps_plain_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                               const ps_value *options);
 ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options);
@@ -21,9 +24,9 @@ bool ps_plain_run(ps_exchange *x, int64_t max_ms);
 bool ps_plain_carry(ps_exchange *x, int64_t max_ms);
 /* Webhooks, with one secret or a list of them: the signature alone; a snapshot event or a thin one. */
 ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets,
-                           int64_t tolerance);
+                           int64_t tolerance, int64_t now);
 ps_result *ps_plain_event(const char *body, size_t length, const char *header, const ps_value *secrets,
-                          int64_t tolerance, bool thin);
+                          int64_t tolerance, int64_t now, bool thin);
 ps_result *ps_plain_event_unverified(const char *body, size_t length, bool thin);
 /* To be freed with free(). */
 char *ps_plain_json(const ps_value *v);

@@ -328,7 +328,7 @@ const ps_result *ps_iter_result(const ps_iter *it) {
 ps_result *ps_iter_take_page(ps_iter *it) {
   if (!it->page || it->lent) return NULL;
   it->lent = true;
-  ps_buf_dispose(&it->page->body);
+  ps_result_drop_body(it->page);
   return it->page;
 }
 

@@ -301,6 +301,8 @@ PS_API const ps_value *ps_data(const ps_result *r);
 PS_API int ps_result_status(const ps_result *r);
 /* The body as received, but for lone surrogate escapes, which read "\ufffd"; "" without one. `length` may be NULL. */
 PS_API const char *ps_result_body(const ps_result *r, size_t *length);
+/* Frees that body, for who keeps the data and no longer needs the text: it then reads "". `r` may be NULL. */
+PS_API void ps_result_drop_body(ps_result *r);
 /* A response header by name in any case, or NULL. */
 PS_API const char *ps_result_header(const ps_result *r, const char *name);
 /* Header number `index` in the order received; false past the last. */

@@ -84,6 +84,10 @@ const char *ps_result_body(const ps_result *r, size_t *length) {
   return body->data ? body->data : "";
 }
 
+void ps_result_drop_body(ps_result *r) {
+  if (r) ps_buf_dispose(&r->body);
+}
+
 const char *ps_result_header(const ps_result *r, const char *name) {
   for (size_t i = 0; i < or_nothing(r)->header_count; i++) {
     if (ps_header_is(r->headers[i].name, name)) return r->headers[i].value;

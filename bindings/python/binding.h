@@ -25,6 +25,7 @@ typedef struct hooks {
   PyObject *base;       /* the class of objects that the table does not know */
   PyObject *classes;    /* {"charge": class}; what is absent is asked of `resolve` */
   PyObject *resolve;    /* (name of an object, its type or None) → class */
+  PyObject *inner;      /* {(class, name of a field): class}; what is absent is asked of `nested` */
   PyObject *nested;     /* (class, name of a field, whether it is a list's item) → class */
   PyObject *missing;    /* (object, name) → attribute that neither data nor class has */
   PyObject *set_option; /* (object, name, value): api_key and its like */
@@ -60,14 +61,15 @@ static inline void put(PyObject **place, PyObject *o) {
 
 typedef struct reading {
   bool keeps_null; /* v2's JSON: None is null; else it leaves its parameter out */
-  bool takes_files;
   bool as_data; /* a fixture: None is null, objects are maps */
 } reading;
 
 /* A tree of the value; NULL: an error is set that names the place in it, from `root` on. */
 ps_value *read_value(PyObject *o, const reading *how, const char *root);
-/* What an argument stands for: `*made`, to be freed, or what a capsule holds; None is NULL. False: an error is set. */
-bool borrow_value(PyObject *o, const ps_value **v, ps_value **made);
+/* A call's params, to be freed: a map, or NULL for None. False: an error is set. */
+bool read_params(PyObject *o, bool json, ps_value **v);
+/* What an argument, called `root`, stands for: `*made`, to be freed, or what a capsule holds; None is NULL. False: an error is set. */
+bool borrow_value(PyObject *o, const char *root, const ps_value **v, ps_value **made);
 
 bool borrow_bytes(PyObject *o, const char **bytes, Py_ssize_t *length);
 
@@ -78,12 +80,15 @@ typedef struct reply {
   ps_value *tree;                  /* of a fixture, or NULL */
   PyObject *origin;                /* who made the call: what its objects' methods use */
   PyObject *params;                /* of a list's call */
+  int tops;                        /* objects that show the text: without any it goes, while others read the data */
 } reply;
 
 extern PyTypeObject *reply_type;
 bool add_reply(PyObject *module);
 PyObject *new_reply(ps_result *result);
 const ps_value *reply_data(const reply *r);
+/* Its data as Python sees it, of `class` if that is not NULL. */
+PyObject *reply_read(reply *r, PyObject *class);
 
 /* ---- object.c ---- */
 
@@ -130,9 +135,14 @@ PyObject *make_plain(const ps_value *v, const ps_api_type *type, bool for_json);
 PyObject *make_key(const ps_value *v);
 PyObject *make_text(const ps_value *v);
 
+/* ---- call.c ---- */
+
+extern PyMethodDef call_functions[];
+
 /* ---- drive.c: what a driver in Python needs of an exchange ---- */
 
 PyObject *core_request_of(PyObject *self, PyObject *args);
+PyObject *core_read_body(PyObject *self, PyObject *args);
 PyObject *core_answer(PyObject *self, PyObject *args);
 PyObject *core_fail(PyObject *self, PyObject *args);
 PyObject *core_event(PyObject *self, PyObject *args);
@@ -140,6 +150,10 @@ PyObject *core_event(PyObject *self, PyObject *args);
 /* ---- pager.c ---- */
 
 bool add_pager(PyObject *module);
+/* Raises the exception of a result that failed, which stays its owner's. NULL. */
+PyObject *raise_result(const ps_result *failed);
+/* What fetches for `owner`, whose own it is; None for NULL. It holds the owner. */
+PyObject *lend_exchange(ps_exchange *x, PyObject *owner);
 
 /* ---- table.c ---- */
 

@@ -6,24 +6,17 @@
 
 static ps_exchange *to_exchange(PyObject *capsule) { return from_capsule(capsule, "ps_exchange"); }
 
-static PyObject *read_body(const ps_body *body) {
-  enum { PIECE = 65536 };
-  char piece[PIECE];
-  ptrdiff_t n = 0;
-  if (!body) Py_RETURN_NONE;
-  PyObject *bytes = PyByteArray_FromStringAndSize(NULL, 0);
-  while (bytes && (n = body->read(body->context, piece, PIECE)) > 0) {
-    Py_ssize_t length = PyByteArray_Size(bytes);
-    if (PyByteArray_Resize(bytes, length + n) < 0) Py_CLEAR(bytes);
-    else memcpy(PyByteArray_AsString(bytes) + length, piece, (size_t)n);
-  }
-  if (bytes && n < 0) {
-    PyErr_SetString(PyExc_OSError, "the body of the request could not be read to its end");
-    Py_CLEAR(bytes);
-  }
-  PyObject *whole = bytes ? PyBytes_FromObject(bytes) : NULL;
-  Py_XDECREF(bytes);
-  return whole;
+/* core.read_body(exchange) → the body's next bytes, b"" at its end; None: it waits to be fed */
+PyObject *core_read_body(PyObject *self, PyObject *capsule) {
+  char piece[65536];
+  (void)self;
+  ps_exchange *x = to_exchange(capsule);
+  const ps_body *body = x ? ps_exchange_request(x)->body : NULL;
+  if (!body) return PyErr_Occurred() ? NULL : PyBytes_FromString("");
+  ptrdiff_t n = body->read(body->context, piece, sizeof piece);
+  if (n == PS_BODY_LATER) Py_RETURN_NONE;
+  if (n < 0) return PyErr_Format(PyExc_OSError, "the body of the request could not be read to its end");
+  return PyBytes_FromStringAndSize(piece, n);
 }
 
 static PyObject *headers_of(const ps_http_request *request) {
@@ -37,7 +30,7 @@ static PyObject *headers_of(const ps_http_request *request) {
   return headers;
 }
 
-/* core.request_of(exchange) → (method, url, headers, body or None, timeout, connect_timeout) */
+/* core.request_of(exchange) → (method, url, headers, whether it has a body, timeout, connect_timeout) */
 PyObject *core_request_of(PyObject *self, PyObject *capsule) {
   (void)self;
   ps_exchange *x = to_exchange(capsule);
@@ -45,8 +38,8 @@ PyObject *core_request_of(PyObject *self, PyObject *capsule) {
   const ps_http_request *request = ps_exchange_request(x);
   double timeout = request->timeout;
   if (request->deadline >= 0 && request->deadline < timeout) timeout = request->deadline;
-  return Py_BuildValue("(ssNNdd)", request->method, request->url, headers_of(request), read_body(request->body),
-                       timeout, request->connect_timeout);
+  return Py_BuildValue("(ssNOdd)", request->method, request->url, headers_of(request),
+                       request->body ? Py_True : Py_False, timeout, request->connect_timeout);
 }
 
 /* core.answer(exchange, status, [(name, value)], body) */

@@ -98,13 +98,26 @@ static PyObject *page_class(const ps_value *v, const ps_api_type *type) {
   return Py_NewRef(class ? class : py.base);
 }
 
+/* Of an object that is known by the field that it stands in. */
+static PyObject *nested_class(const context *at) {
+  PyObject *name = PyUnicode_FromString(at->name), *place = name ? PyTuple_Pack(2, at->parent, name) : NULL;
+  PyObject *class = place ? PyDict_GetItemWithError(py.inner, place) : NULL;
+  Py_XINCREF(class);
+  if (place && !class && !PyErr_Occurred()) {
+    class = PyObject_CallFunctionObjArgs(py.nested, at->parent, name, at->item ? Py_True : Py_False, NULL);
+  }
+  Py_XDECREF(place);
+  Py_XDECREF(name);
+  return class;
+}
+
 static PyObject *class_of(const context *at, const ps_value *v, const ps_api_type *type) {
   PyObject *class = named_class(v);
   if (class || PyErr_Occurred()) return class;
   ps_type_kind_id kind = type ? ps_type_kind(type) : PS_TYPE_ANY;
   if (kind == PS_TYPE_LIST) return page_class(v, type);
   if (kind != PS_TYPE_OBJECT || !at->parent || !at->name) return Py_NewRef(py.base);
-  return PyObject_CallFunction(py.nested, "OsO", at->parent, at->name, at->item ? Py_True : Py_False);
+  return nested_class(at);
 }
 
 /* ---- Containers ---- */

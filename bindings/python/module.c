@@ -11,11 +11,15 @@ static void free_client(PyObject *capsule) { ps_client_free(PyCapsule_GetPointer
 
 static void free_exchange(PyObject *capsule) { ps_exchange_free(PyCapsule_GetPointer(capsule, "ps_exchange")); }
 
+static void free_meter(PyObject *capsule) { ps_meter_free(PyCapsule_GetPointer(capsule, "ps_meter")); }
+
 static void free_value(PyObject *capsule) { ps_value_free(PyCapsule_GetPointer(capsule, "ps_value")); }
 
 PyObject *to_capsule(void *handle, const char *kind) {
   if (strcmp(kind, "ps_client") == 0) return PyCapsule_New(handle, "ps_client", free_client);
   if (strcmp(kind, "ps_exchange") == 0) return PyCapsule_New(handle, "ps_exchange", free_exchange);
+  if (strcmp(kind, "ps_meter") == 0) return PyCapsule_New(handle, "ps_meter", free_meter);
+  if (strcmp(kind, "ps_operation") == 0) return PyCapsule_New(handle, "ps_operation", NULL);
   return PyCapsule_New(handle, "ps_value", free_value);
 }
 
@@ -29,15 +33,11 @@ PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
   return (PyTypeObject *)type;
 }
 
-void *allocate(PyTypeObject *type) {
-  allocfunc alloc = (allocfunc)(uintptr_t)PyType_GetSlot(type, Py_tp_alloc);
-  return alloc(type, 0);
-}
+void *allocate(PyTypeObject *type) { return PyType_GenericAlloc(type, 0); }
 
 void release(void *instance) {
   PyTypeObject *type = Py_TYPE((PyObject *)instance);
-  freefunc slot = (freefunc)(uintptr_t)PyType_GetSlot(type, Py_tp_free);
-  slot(instance);
+  PyObject_GC_Del(instance);
   Py_DECREF(type);
 }
 
@@ -53,35 +53,31 @@ PyObject *imported(PyObject **kept, const char *module, const char *name) {
 
 /* ---- Functions ---- */
 
-/* core.setup(base, classes, resolve, nested, missing, set_option, page, unset): see `hooks` */
+/* core.setup(base, classes, resolve, inner, nested, missing, set_option, page, unset): see `hooks` */
 static PyObject *core_setup(PyObject *self, PyObject *args) {
   hooks given;
   (void)self;
-  if (!PyArg_ParseTuple(args, "OOOOOOOO", &given.base, &given.classes, &given.resolve, &given.nested, &given.missing,
-                        &given.set_option, &given.page, &given.unset)) {
+  if (!PyArg_ParseTuple(args, "OOOOOOOOO", &given.base, &given.classes, &given.resolve, &given.inner, &given.nested,
+                        &given.missing, &given.set_option, &given.page, &given.unset)) {
     return NULL;
   }
-  PyObject *all[] = {given.base,    given.classes,    given.resolve, given.nested,
+  PyObject *all[] = {given.base,    given.classes,    given.resolve, given.inner, given.nested,
                      given.missing, given.set_option, given.page,    given.unset};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_INCREF(all[i]); /* for the life of the process */
   py = given;
   Py_RETURN_NONE;
 }
 
-/* core.params(mapping, whether it goes out as JSON, whether it may hold files) → a value for the functions of SWIG */
+/* core.params(mapping, whether it goes out as JSON) → a value for the functions of SWIG */
 static PyObject *core_params(PyObject *self, PyObject *args) {
   PyObject *params;
-  int json, files;
+  int json;
   (void)self;
-  if (!PyArg_ParseTuple(args, "Opp", &params, &json, &files)) return NULL;
-  const reading how = {.keeps_null = json != 0, .takes_files = files != 0};
-  if (params == Py_None) Py_RETURN_NONE;
-  ps_value *v = read_value(params, &how, "params");
-  if (!v) return NULL;
-  if (ps_type(v, NULL) == PS_MAP) return to_capsule(v, "ps_value");
-  ps_value_free(v);
-  PyErr_SetString(PyExc_TypeError, "params: must be a dict of names to values");
-  return NULL;
+  if (!PyArg_ParseTuple(args, "Op", &params, &json)) return NULL;
+  ps_value *v;
+  if (!read_params(params, json != 0, &v)) return NULL;
+  if (!v) Py_RETURN_NONE;
+  return to_capsule(v, "ps_value");
 }
 
 static PyMethodDef functions[] = {
@@ -92,6 +88,7 @@ static PyMethodDef functions[] = {
   {"state", core_state, METH_VARARGS, NULL},
   {"set_origin", core_set_origin, METH_VARARGS, NULL},
   {"request_of", core_request_of, METH_O, NULL},
+  {"read_body", core_read_body, METH_O, NULL},
   {"answer", core_answer, METH_VARARGS, NULL},
   {"fail", core_fail, METH_VARARGS, NULL},
   {"event", core_event, METH_O, NULL},
@@ -107,5 +104,6 @@ static bool is_main_interpreter(void) {
 
 bool add_binding(PyObject *module) {
   return is_main_interpreter() && add_reply(module) && add_object(module) && add_pager(module) &&
-         PyModule_AddFunctions(module, functions) == 0 && PyModule_AddFunctions(module, table_functions) == 0;
+         PyModule_AddFunctions(module, functions) == 0 && PyModule_AddFunctions(module, call_functions) == 0 &&
+         PyModule_AddFunctions(module, table_functions) == 0;
 }

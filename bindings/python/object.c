@@ -45,9 +45,16 @@ static int traverse(object *o, visitproc visit, void *arg) {
   return 0;
 }
 
+/* Who shows a reply's text counts. */
+static void set_top(object *o, bool top) {
+  if (o->top && --o->reply->tops == 0) ps_result_drop_body(o->reply->result);
+  o->top = top;
+}
+
 /* What the collector may take: the value stays with its reply, so an object in pieces reads as an empty one. */
 static int clear(object *o) {
   o->value = NULL;
+  set_top(o, false);
   Py_CLEAR(o->reply);
   Py_CLEAR(o->fields);
   Py_CLEAR(o->changed);
@@ -299,13 +306,14 @@ PyObject *core_adopt(PyObject *self, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OO", &to, &from) || !check_object(to) || !check_object(from)) return NULL;
   object *o = (object *)to, *other = (object *)from;
   PyObject *before[] = {(PyObject *)o->reply, o->fields, o->changed};
-  o->reply = (reply *)(other->reply ? Py_NewRef((PyObject *)other->reply) : NULL);
+  if (other->top) other->reply->tops++;
+  set_top(o, other->top);
+  o->reply = (reply *)Py_XNewRef((PyObject *)other->reply);
   o->value = other->value;
   o->type = other->type;
   o->fields = other->fields ? PyDict_Copy(other->fields) : NULL;
   o->changed = NULL;
   o->whole = other->whole && o->fields;
-  o->top = other->top;
   for (size_t i = 0; i < 3; i++) Py_XDECREF(before[i]);
   return Py_NewRef(to);
 }

@@ -106,17 +106,16 @@ static const ps_value *fetch(pager *p) {
   }
 }
 
-static PyObject *raise_failure(pager *p) {
+PyObject *raise_result(const ps_result *failed) {
   static PyObject *kept;
-  const ps_result *failed = ps_iter_result(p->iter);
   if (ps_error_kind(failed) == PS_ERROR_NONE) return NULL;
   PyObject *function = imported(&kept, "pinstripe._error", "raise_error");
-  PyObject *r =
-    function ? new_reply(ps_result_stub(failed, ps_error_kind(failed) < PS_ERROR_CONNECTION ? ps_data(failed) : NULL))
-             : NULL;
+  reply *r = function ? allocate(reply_type) : NULL;
+  if (r) r->result = (ps_result *)(uintptr_t)failed; /* lent, and only read */
   PyObject *none = r ? PyObject_CallFunctionObjArgs(function, r, NULL) : NULL;
+  if (r) r->result = NULL; /* the traceback may hold the reply for long */
   Py_XDECREF(function);
-  Py_XDECREF(r);
+  Py_XDECREF((PyObject *)r);
   Py_XDECREF(none);
   return NULL;
 }
@@ -132,7 +131,7 @@ static PyObject *next(pager *p) {
   if (new_page) item = fetch(p);
   else if (p->left == p->half) item = try_next(p, 0, &waiting);
   else item = ps_iter_item(p->iter);
-  if (!item) return PyErr_Occurred() ? NULL : raise_failure(p);
+  if (!item) return PyErr_Occurred() ? NULL : raise_result(ps_iter_result(p->iter));
   if (new_page && !take_page(p)) return NULL;
   p->left--;
   return make_item(p, item);
@@ -150,22 +149,25 @@ static PyObject *begin(pager *p, PyObject *unused) {
 
 static void let_go(PyObject *capsule) { Py_DECREF((PyObject *)PyCapsule_GetContext(capsule)); }
 
-/* pager.exchange() → what fetches the next page, to be driven; None at the end. It holds the pager, which owns it. */
-static PyObject *exchange(pager *p, PyObject *unused) {
-  (void)unused;
-  ps_exchange *x = ps_iter_exchange(p->iter);
+PyObject *lend_exchange(ps_exchange *x, PyObject *owner) {
   if (!x) Py_RETURN_NONE;
   PyObject *capsule = PyCapsule_New(x, "ps_exchange", NULL);
   if (!capsule) return NULL;
-  PyCapsule_SetContext(capsule, Py_NewRef((PyObject *)p));
+  PyCapsule_SetContext(capsule, Py_NewRef(owner));
   PyCapsule_SetDestructor(capsule, let_go);
   return capsule;
+}
+
+/* pager.exchange() → what fetches the next page, to be driven; None at the end */
+static PyObject *exchange(pager *p, PyObject *unused) {
+  (void)unused;
+  return lend_exchange(ps_iter_exchange(p->iter), (PyObject *)p);
 }
 
 /* pager.feed() → the items of the page that was fetched, a list */
 static PyObject *feed(pager *p, PyObject *unused) {
   (void)unused;
-  if (!ps_iter_feed(p->iter)) return raise_failure(p);
+  if (!ps_iter_feed(p->iter)) return raise_result(ps_iter_result(p->iter));
   if (!take_page(p)) return NULL;
   PyObject *items = PyList_New(0);
   const ps_value *item;

@@ -230,53 +230,6 @@ static bool read_container(PyObject *o, ps_value *into, const reading *how, cons
   return read_map(o, into, how, at);
 }
 
-/* ---- Files ---- */
-
-/* {content, filename}, of what can be read. */
-static bool set_content(PyObject *content, PyObject *name, ps_value *into, const place *at) {
-  char *bytes;
-  Py_ssize_t length;
-  PyObject *encoded = PyUnicode_Check(content) ? PyUnicode_AsUTF8String(content) : PyBytes_FromObject(content);
-  if (!encoded || PyBytes_AsStringAndSize(encoded, &bytes, &length) < 0) {
-    Py_XDECREF(encoded);
-    return refuse(PyExc_TypeError, at, "read() must give bytes or str");
-  }
-  ps_value_set_strn(ps_map_set(into, "content"), bytes, (size_t)length);
-  Py_DECREF(encoded);
-  if (!name || !PyUnicode_Check(name)) return true;
-  PyObject *parts = PyObject_CallMethod(name, "rpartition", "s", "/");
-  PyObject *last = parts ? PyTuple_GetItem(parts, 2) : NULL;
-  bool good = last && read_text(last, ps_map_set(into, "filename"), at);
-  Py_XDECREF(parts);
-  return good;
-}
-
-/* The path of a file that is opened at its beginning, so that it can be read while it is sent: pinstripe._files knows. */
-static PyObject *path_of(PyObject *o) {
-  static PyObject *path_of_file;
-  PyObject *function = imported(&path_of_file, "pinstripe._files", "path_of");
-  PyObject *path = function ? PyObject_CallFunctionObjArgs(function, o, NULL) : NULL;
-  Py_XDECREF(function);
-  return path;
-}
-
-static bool read_file(PyObject *o, ps_value *into, const place *at) {
-  if (!PyObject_HasAttrString(o, "read")) return set_content(o, NULL, into, at);
-  PyObject *path = path_of(o);
-  bool good = path != NULL;
-  if (good && path != Py_None) {
-    good = read_text(path, ps_map_set(into, "path"), at);
-  } else if (good) {
-    PyObject *content = PyObject_CallMethod(o, "read", NULL), *name = PyObject_GetAttrString(o, "name");
-    if (!name) PyErr_Clear();
-    good = content && set_content(content, name, into, at);
-    Py_XDECREF(content);
-    Py_XDECREF(name);
-  }
-  Py_XDECREF(path);
-  return good;
-}
-
 static bool is_file(PyObject *o) {
   return PyBytes_Check(o) || PyByteArray_Check(o) || PyObject_HasAttrString(o, "read");
 }
@@ -299,7 +252,6 @@ static bool read_any(PyObject *o, ps_value *into, const reading *how, const plac
     return read_container(o, into, how, at);
   }
   if (!is_file(o)) return read_other(o, into, how, at);
-  if (how->takes_files) return read_file(o, into, at);
   return refuse(PyExc_TypeError, at, "bytes and files are sent only where the API takes a file");
 }
 
@@ -312,7 +264,19 @@ ps_value *read_value(PyObject *o, const reading *how, const char *root) {
   return NULL;
 }
 
-bool borrow_value(PyObject *o, const ps_value **v, ps_value **made) {
+bool read_params(PyObject *o, bool json, ps_value **v) {
+  const reading how = {.keeps_null = json};
+  *v = NULL;
+  if (o == Py_None) return true;
+  *v = read_value(o, &how, "params");
+  if (!*v || ps_type(*v, NULL) == PS_MAP) return *v != NULL;
+  ps_value_free(*v);
+  *v = NULL;
+  PyErr_SetString(PyExc_TypeError, "params: must be a dict of names to values");
+  return false;
+}
+
+bool borrow_value(PyObject *o, const char *root, const ps_value **v, ps_value **made) {
   const reading plain = {.keeps_null = false};
   *made = NULL;
   *v = NULL;
@@ -320,7 +284,7 @@ bool borrow_value(PyObject *o, const ps_value **v, ps_value **made) {
   if (PyCapsule_CheckExact(o)) {
     *v = PyCapsule_GetPointer(o, "ps_value");
   } else {
-    *v = *made = read_value(o, &plain, "options");
+    *v = *made = read_value(o, &plain, root);
   }
   return *v != NULL;
 }

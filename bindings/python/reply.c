@@ -40,19 +40,26 @@ static void dealloc(reply *r) {
 
 /* ---- Reading ---- */
 
-/* reply.object(origin, params, class or None): the data as Python sees it */
+PyObject *reply_read(reply *r, PyObject *class) {
+  const ps_value *v = reply_data(r);
+  const ps_api_type *type = ps_result_type(r->result);
+  if (!type) type = ps_type_resolve(NULL, v);
+  const context at = {.reply = r};
+  PyObject *o = class && ps_type(v, NULL) == PS_MAP ? new_object(class, r, v, type) : make_value(&at, v, type);
+  if (o && PyObject_TypeCheck(o, object_type)) ((object *)o)->top = ++r->tops;
+  return o;
+}
+
+/* reply.read(class or None): the data as Python sees it */
+static PyObject *read_as(reply *r, PyObject *class) { return reply_read(r, class == Py_None ? NULL : class); }
+
+/* reply.object(origin, params, class or None): the same, of what was called by `origin` with `params` */
 static PyObject *reply_object(reply *r, PyObject *args) {
   PyObject *origin, *params, *class;
   if (!PyArg_ParseTuple(args, "OOO", &origin, &params, &class)) return NULL;
   put(&r->origin, Py_NewRef(origin));
   put(&r->params, Py_NewRef(params));
-  const ps_value *v = reply_data(r);
-  const ps_api_type *type = ps_type_resolve(r->result ? ps_result_type(r->result) : NULL, v);
-  const context at = {.reply = r};
-  PyObject *o =
-    class != Py_None && ps_type(v, NULL) == PS_MAP ? new_object(class, r, v, type) : make_value(&at, v, type);
-  if (o && PyObject_TypeCheck(o, object_type)) ((object *)o)->top = true;
-  return o;
+  return read_as(r, class);
 }
 
 static PyObject *reply_plain(reply *r, PyObject *unused) {
@@ -166,6 +173,7 @@ static PyGetSetDef getters[] = {
 
 static PyMethodDef methods[] = {
   {"object", (PyCFunction)reply_object, METH_VARARGS, NULL},
+  {"read", (PyCFunction)read_as, METH_O, NULL},
   {"plain", (PyCFunction)reply_plain, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL},
 };

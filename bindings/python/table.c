@@ -9,8 +9,8 @@ static void add(PyObject **list, PyObject *item) {
   Py_XDECREF(item);
 }
 
-/* (id, version, count of ids, kind, kind of what is returned, object that is returned or "", names of the ids, method, path,
- * Stripe-Version or "", base, encoding) */
+/* (id, version, count of ids, kind, kind of what is returned, names of the ids, method, path, object that is returned or
+ * listed or "", the operation itself) */
 static PyObject *facts_of(const ps_api_operation *op) {
   const char *name;
   const ps_api_type *returned = ps_operation_returns(op);
@@ -20,9 +20,10 @@ static PyObject *facts_of(const ps_api_operation *op) {
     add(&ids, PyUnicode_FromString(name));
   }
   if (!ids) return NULL;
-  return Py_BuildValue("(siissNsss)", ps_operation_id(op), ps_operation_version(op), (int)PyList_Size(ids),
+  return Py_BuildValue("(siissNsssN)", ps_operation_id(op), ps_operation_version(op), (int)PyList_Size(ids),
                        ps_operation_kind(op), ps_operation_returns_kind(op), ids, ps_operation_method(op),
-                       ps_operation_path(op), item ? ps_type_name(item) : "");
+                       ps_operation_path(op), item ? ps_type_name(item) : "",
+                       to_capsule((void *)(uintptr_t)op, "ps_operation"));
 }
 
 /* core.resolve(path of a service or "", name) → an operation's facts, the path of a service, or None */

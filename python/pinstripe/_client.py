@@ -3,9 +3,10 @@
 Nothing here knows an operation by name. A service's attribute that is not there yet is looked up in the core's table:
 it is a service, or an operation, which becomes a method of the service's class. Every call takes one path:
 
-    method ──▶ Requestor.call ──▶ _core.plain_call ──▶ _drive.run ──▶ finish ──▶ an object, or an exception
+    method ──▶ Requestor.call ──▶ _core.call ──▶ an object; else finish ──▶ an exception, a warning, another class
 
-A Requestor is who makes calls: a configuration with a few options laid over it. Objects remember theirs."""
+With hooks, a log, a transport of its own or asyncio, _core.begin, _drive and _core.end stand in place of _core.call. A
+Requestor is who makes calls: a configuration with a few options laid over it. Objects remember theirs."""
 
 import os
 
@@ -29,7 +30,7 @@ MIXED = (
     "max_retries",
 )
 NAMES = {"max_network_retries": "max_retries"}
-LISTS = ("list", "search", "v2_list")
+FILES = ("upload", "stream")
 
 
 def read_options(options):
@@ -51,12 +52,10 @@ class Config:
             raise ValueError(misuse)
         self.hooks = hooks
         self.transport = transport
+        self.is_driven = bool(hooks or transport)
         self.options = options
         self.handle = _core.plain_client(api_key, options, _drive.LANGUAGE, transport is not None)
         self.error = _core.client_error(self.handle)
-
-    def current(self):
-        return self
 
     def in_context(self, context):
         """The same configuration in another context, and in no account."""
@@ -68,15 +67,11 @@ class Config:
 
 
 class Requestor:
-    __slots__ = ("_config", "_options")
+    __slots__ = ("config", "_options")
 
     def __init__(self, config, options=None):
-        self._config = config
+        self.config = config
         self._options = options
-
-    @property
-    def config(self):
-        return self._config.current()
 
     def option(self, name):
         own = (self._options or {}).get(name)
@@ -91,7 +86,10 @@ class Requestor:
     def scoped(self, options):
         """The same requestor with these options laid over it, as far as they last."""
         lasting = {name: str(options[name]) for name in PERSISTENT if options.get(name)}
-        return Requestor(self._config, {**(self._options or {}), **lasting}) if lasting else self
+        return self.over({**(self._options or {}), **lasting}) if lasting else self
+
+    def over(self, options):
+        return Requestor(self.config, options)
 
     def merged(self, options):
         """This requestor's options and those of one call."""
@@ -102,45 +100,51 @@ class Requestor:
 
     # One call
 
-    def begin(self, operation, ids, params, options):
-        config = self.config
-        version, encoding = operation[1], operation[3]
-        params = _core.params(params, version == 2, encoding == "upload") if params is not None else None
-        return config, _core.plain_call(config.handle, operation[0], ids, params, self.merged(options))
+    def call(self, operation, ids, params=None, options=None):
+        tend = None
+        if operation[3] in FILES:
+            params, options, tend = prepare(params, options)
+        config, merged = self.config, self.merged(options)
+        origin = self.scoped(options) if options else self
+        if tend or config.is_driven or _drive.listener():
+            exchange = _core.begin(config.handle, operation, ids, params, merged)
+            _drive.run(config, exchange, tend)
+            found = _core.end(exchange, operation, params, origin)
+        else:
+            found = _core.call(config.handle, operation, ids, params, merged, origin)
+        return self.finish(found, operation) if type(found) is _core.Reply else found
 
-    def call(self, operation, ids, params=None, options=None, cls=None):
-        config, exchange = self.begin(operation, ids, params, options)
-        _drive.run(config, exchange)
-        return self.finish(exchange, operation, params, options, cls)
+    async def call_async(self, operation, ids, params=None, options=None):
+        config, tend = self.config, None
+        if operation[3] in FILES:
+            params, options, tend = prepare(params, options)
+        exchange = _core.begin(config.handle, operation, ids, params, self.merged(options))
+        await _drive.run_async(config, exchange, tend)
+        found = _core.end(exchange, operation, params, self.scoped(options or {}))
+        return self.finish(found, operation, True) if type(found) is _core.Reply else found
 
-    async def call_async(self, operation, ids, params=None, options=None, cls=None):
-        config, exchange = self.begin(operation, ids, params, options)
-        await _drive.run_async(config, exchange)
-        return self.finish(exchange, operation, params, options, cls, True)
-
-    def finish(self, exchange, operation, params, options, cls=None, is_async=False):
-        reply = _core.exchange_result(exchange)
+    def finish(self, reply, operation, is_async=False):
+        """What a reply is that is more, or less, than an object of its data."""
         if not reply.ok:
             raise_error(reply)
         if reply.notice:
             _drive.warn(reply.notice)
-        _, version, _, kind, returned, _, method, *_ = operation
-        if returned == "binary":
+        if operation[4] == "binary":
             from . import _response
 
             return (_response.StripeStreamResponseAsync if is_async else _response.StripeStreamResponse).of(reply)
-        if version == 2 and method == "DELETE":
-            from ._object import DeletedObject as cls
-        return reply.object(
-            self.scoped(options) if options else self, params if kind in LISTS or method == "GET" else None, cls
-        )
+        from ._object import DeletedObject
+
+        return reply.read(DeletedObject if operation[1] == 2 and operation[6] == "DELETE" else None)
 
     # Any path
 
     def begin_request(self, method, path, params, options):
-        config = self.config
-        params = _core.params(params, path.startswith("/v2/"), path == "/v1/files") if params is not None else None
-        return config, _core.plain_request(config.handle, method, path, params, self.merged(options))
+        config, tend = self.config, None
+        if path == "/v1/files":
+            params, options, tend = prepare(params, options)
+        params = _core.params(params, path.startswith("/v2/")) if params is not None else None
+        return config, _core.plain_request(config.handle, method, path, params, self.merged(options)), tend
 
     def finish_request(self, exchange, params, options):
         reply = _core.exchange_result(exchange)
@@ -151,14 +155,14 @@ class Requestor:
         return reply.object(self.scoped(options) if options else self, params, None)
 
     def request(self, method, path, params=None, options=None):
-        config, exchange = self.begin_request(method, path, params, options)
-        _drive.run(config, exchange)
-        return self.finish_request(exchange, params, options)
+        begun = self.begin_request(method, path, params, options)
+        _drive.run(*begun)
+        return self.finish_request(begun[1], params, options)
 
     async def request_async(self, method, path, params=None, options=None):
-        config, exchange = self.begin_request(method, path, params, options)
-        await _drive.run_async(config, exchange)
-        return self.finish_request(exchange, params, options)
+        begun = self.begin_request(method, path, params, options)
+        await _drive.run_async(*begun)
+        return self.finish_request(begun[1], params, options)
 
     def request_mixed(self, method, path, params):
         options, params = split(params)
@@ -167,6 +171,12 @@ class Requestor:
     async def request_mixed_async(self, method, path, params):
         options, params = split(params)
         return await self.request_async(method, path, params, options)
+
+
+def prepare(params, options):
+    from . import _files
+
+    return _files.prepare(params, options)
 
 
 def split(params):
@@ -324,6 +334,8 @@ class StripeClient:
             )
         if not isinstance(api_key, str):
             raise TypeError(f"the API key must be a str, not {type(api_key).__name__}")
+        if not given:
+            _drive.read_environment()
         http_client, verify = keywords.pop("http_client", None), keywords.pop("verify_ssl_certs", True)
         if http_client is not None and (keywords.get("proxy") or verify is not True):
             raise ValueError(
@@ -368,29 +380,43 @@ class StripeClient:
 
     def raw_request(self, method_, url_, **params):
         """Any method and path; options, and `base`, stand among the params. Returns a StripeResponse."""
-        requestor = self._requestor
-        base = params.pop("base", None)
-        options, params = split(params)
-        config, exchange = requestor.begin_request(method_.upper(), url_, params, {**options, "base": base})
-        _drive.run(config, exchange)
-        return raw_response(exchange)
+        begun = self._begin_raw(method_, url_, params)
+        _drive.run(*begun)
+        return raw_response(begun[1])
 
     async def raw_request_async(self, method_, url_, **params):
-        requestor = self._requestor
+        begun = self._begin_raw(method_, url_, params)
+        await _drive.run_async(*begun)
+        return raw_response(begun[1])
+
+    def _begin_raw(self, method, url, params):
         base = params.pop("base", None)
         options, params = split(params)
-        config, exchange = requestor.begin_request(method_.upper(), url_, params, {**options, "base": base})
-        await _drive.run_async(config, exchange)
-        return raw_response(exchange)
+        return self._requestor.begin_request(method.upper(), url, params, {**options, "base": base})
 
     def download(self, url, **options):
-        """The bytes at the `url` of a file, a file link or a report's result; with save_to, they go to that file."""
+        """The bytes at the `url` of a file, a file link or a report's result; none, if they went to the path `save_to`
+        or to the function `write_to`. `progress(done, total)` is told how far they are."""
+        begun = self._begin_download(url, options)
+        _drive.run(*begun)
+        return downloaded(begun[1])
+
+    async def download_async(self, url, **options):
+        begun = self._begin_download(url, options)
+        await _drive.run_async(*begun)
+        return downloaded(begun[1])
+
+    def _begin_download(self, url, options):
         requestor = self._requestor
+        _, options, tend = prepare(None, options)
         config = requestor.config
-        exchange = _core.plain_download(config.handle, url, requestor.merged(options))
-        _drive.run(config, exchange)
-        reply = _core.exchange_result(exchange)
-        return reply.body if reply.ok else raise_error(reply)
+        return config, _core.plain_download(config.handle, url, requestor.merged(options)), tend
+
+    def meter_stream(self, max_age=1, max_pending=10000):
+        """A queue of meter events that are sent in batches: see pinstripe._meter."""
+        from ._meter import MeterStream
+
+        return MeterStream(self._requestor.config, max_age, max_pending)
 
     def deserialize(self, resp, params=None, *, api_mode="V1"):
         """The objects of a raw response, or of a dict."""
@@ -401,20 +427,20 @@ class StripeClient:
 
     # Events
 
-    def construct_event(self, payload, sig_header, secret, tolerance=300):
+    def construct_event(self, payload, sig_header, secret, tolerance=300, *, now=None):
         from ._webhook import Webhook
 
-        return Webhook._construct(payload, sig_header, secret, tolerance, self._requestor)
+        return Webhook._construct(payload, sig_header, secret, tolerance, self._requestor, now)
 
     def construct_event_without_verification(self, payload):
         from ._webhook import Webhook
 
         return Webhook._construct_without_verification(payload, self._requestor)
 
-    def parse_event_notification(self, raw, sig_header, secret, tolerance=300):
+    def parse_event_notification(self, raw, sig_header, secret, tolerance=300, *, now=None):
         from ._event import parse
 
-        return parse(self, raw, sig_header, secret, tolerance)
+        return parse(self, raw, sig_header, secret, tolerance, now)
 
     def parse_event_notification_without_verification(self, payload):
         from ._event import parse_without_verification
@@ -448,6 +474,11 @@ class StripeClient:
         return other
 
 
+def downloaded(exchange):
+    reply = _core.exchange_result(exchange)
+    return reply.body if reply.ok else raise_error(reply)
+
+
 def raw_response(exchange):
     from ._response import StripeResponse
 
@@ -460,6 +491,23 @@ def raw_response(exchange):
 
 
 # The global style
+
+
+def global_key():
+    import pinstripe
+
+    return pinstripe.api_key or os.environ.get("STRIPE_API_KEY")
+
+
+def environment_bases(options):
+    """Where the key comes from the environment, so do the log's level and the addresses that nobody has set."""
+    import pinstripe
+
+    _drive.read_environment()
+    base = os.environ.get("PINSTRIPE_API_BASE")
+    places = (place for place in ("api", "connect", "upload", "meter_events") if base)
+    defaults = {getattr(pinstripe, f"DEFAULT_{place.upper()}_API_BASE".replace("API_API", "API")) for place in places}
+    return {name: base for name, value in options.items() if name.endswith("_base") and value in defaults}
 
 
 class GlobalConfig:
@@ -485,7 +533,9 @@ class GlobalConfig:
             "ca_file": pinstripe.ca_bundle_path,
             "app_info": pinstripe.app_info,
         }
-        key = pinstripe.api_key or os.environ.get("STRIPE_API_KEY") or "none"
+        if not pinstripe.api_key:
+            options.update(environment_bases(options))
+        key = global_key() or "none"
         mark = (key, repr(options), id(http_client))
         config = self.known.get(mark)
         if config is None or config.http_client is not http_client:
@@ -509,23 +559,27 @@ MOST_CONFIGS = 16
 
 
 class GlobalRequestor(Requestor):
-    """Fails without a key as stripe-python does, at the first call."""
+    """Its configuration is the module's, as it is now. Fails without a key as stripe-python does, at the first call."""
 
     __slots__ = ()
+    source = GlobalConfig()
+    config = property(lambda self: self.source.current())
+
+    def __init__(self, options=None):
+        self._options = options
 
     def merged(self, options):
         merged = Requestor.merged(self, options)
-        if not (merged or {}).get("api_key") and not self.config.options["api_key"]:
+        if not (merged or {}).get("api_key") and not global_key():
             raise AuthenticationError(
                 'No API key provided. (HINT: set your API key using "pinstripe.api_key = <API-KEY>"). You can generate '
                 "API keys from the Stripe web interface."
             )
         return merged
 
-    def scoped(self, options):
-        scoped = Requestor.scoped(self, options)
-        return scoped if scoped is self else GlobalRequestor(scoped._config, scoped._options)
+    def over(self, options):
+        return GlobalRequestor(options)
 
 
-global_requestor = GlobalRequestor(GlobalConfig())
+global_requestor = GlobalRequestor()
 StripeClient.__module__ = StripeService.__module__ = "pinstripe"

@@ -13,32 +13,40 @@ LANGUAGE = "python {}.{}.{}".format(*sys.version_info[:3])
 SLICE_MS = 100
 MOST_THREADS = 64
 SEND, WAIT, DONE = range(3)
+package = sys.modules["pinstripe"].__dict__
 LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10}
 
 
-def run(config, exchange):
-    logger = listener()
-    if config.hooks or config.transport or logger:
-        drive(config, exchange, logger)
+def idle(exchange):
+    """What most calls have to do between two slices."""
+
+
+def run(config, exchange, tend=None):
+    """`tend`: called between two pieces of a transfer."""
+    logger, tend = listener(), tend or idle
+    if config.is_driven or logger:
+        drive(config, exchange, logger, tend)
     else:
         while not _core.plain_run(exchange, SLICE_MS):
-            pass
+            tend(exchange)
+        tend(exchange)
 
 
-def drive(config, exchange, logger):
+def drive(config, exchange, logger, tend):
     transport = config.transport
     while True:
         step = _core.exchange_step(exchange)
         tell(config.hooks, exchange, logger)
+        tend(exchange)
         if step == DONE:
             return
         if step == SEND and transport:
-            send(transport, exchange)
+            send(transport, exchange, tend)
         elif step == WAIT and transport and transport.sleep:
             transport.sleep(_core.exchange_wait(exchange) / 1000)
         else:
             while not _core.plain_carry(exchange, SLICE_MS):
-                pass
+                tend(exchange)
 
 
 # Hooks and the log
@@ -75,12 +83,11 @@ def tell(hooks, exchange, logger):
 
 def listener():
     """The logger "pinstripe", if somebody listens to it. A program that never loaded `logging` does not."""
-    logging = sys.modules.get("logging")
-    level = sys.modules["pinstripe"].__dict__.get("log")
+    logging, level = sys.modules.get("logging"), package.get("log")
     if logging is None and not level:
         return None
     logger = console(level) if level else logging.getLogger("pinstripe")
-    return logger if logger.isEnabledFor(20) else None
+    return logger if level or logger.isEnabledFor(20) else None
 
 
 def console(level):
@@ -92,6 +99,15 @@ def console(level):
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
     return logger
+
+
+def read_environment():
+    """PINSTRIPE_LOG, where a client is made without a key of its own."""
+    level = os.environ.get("PINSTRIPE_LOG", "")
+    if level not in ("", "off", *LEVELS):
+        raise ValueError(f"PINSTRIPE_LOG must be off, error, warn, info or debug, not {level}")
+    if level not in ("", "off") and not package["log"]:
+        package["log"] = level
 
 
 def warn(notice):
@@ -126,11 +142,24 @@ class Request:
         self.method, self.url, self.headers, self.body, self.timeout, self.connect_timeout = facts
 
 
-def send(transport, exchange):
+def body_of(exchange, tend):
+    """The whole body, as a transport wants it."""
+    pieces = []
+    while (piece := _core.read_body(exchange)) != b"":
+        if piece is None:
+            tend(exchange)
+        else:
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def send(transport, exchange, tend):
     from ._error import APIConnectionError
 
+    request = Request(*_core.request_of(exchange))
+    request.body = body_of(exchange, tend) if request.body else None
     try:
-        status, headers, body = transport.send(Request(*_core.request_of(exchange)))
+        status, headers, body = transport.send(request)
     except APIConnectionError as e:
         _core.fail(exchange, str(e.user_message or "connection lost"), False, e.outcome == "not_sent")
         return
@@ -178,12 +207,18 @@ def submit(*args):
     return pool.submit(*args)
 
 
-async def run_async(config, exchange):
+def apply_async(*args):
+    import asyncio
+
+    return asyncio.wrap_future(submit(*args))
+
+
+async def run_async(config, exchange, tend=None):
     """Carries a call out without blocking the event loop; if its task is cancelled, so is the call."""
     import asyncio
 
     try:
-        await asyncio.wrap_future(submit(run, config, exchange))
+        await apply_async(run, config, exchange, tend)
     except asyncio.CancelledError:
         _core.exchange_cancel(exchange)
         raise

@@ -4,7 +4,7 @@
 from . import _core, _drive
 from ._naming import camel
 from ._object import StripeObject, classes, new_class, resolve
-from ._webhook import as_bytes, checked, seconds
+from ._webhook import as_bytes, checked, clock, seconds
 
 
 class StripeContext:
@@ -173,8 +173,8 @@ def notification(client, reply):
     return notification_class(data.get("type") or "")(data, client)
 
 
-def parse(client, payload, sig_header, secret, tolerance):
-    reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), True)
+def parse(client, payload, sig_header, secret, tolerance, now=None):
+    reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), clock(now), True)
     return notification(client, checked(reply, payload, sig_header))
 
 

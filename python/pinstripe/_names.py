@@ -16,6 +16,7 @@ FILES = {
     "StripeEventNotificationHandlerWithoutVerification AsyncStripeEventNotificationHandlerWithoutVerification "
     "UnhandledNotificationDetails",
     "_oauth": "OAuth OAuthService",
+    "_meter": "MeterStream",
     "_sandbox": "sandbox Sandbox",
     "_resource": "convert_to_stripe_object",
 }

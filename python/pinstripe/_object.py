@@ -472,4 +472,4 @@ def missing(o, name):
     return object.__getattribute__(o, name)
 
 
-_core.setup(StripeObject, classes, resolve, nested, missing, set_option, V2ListObject, UNSET)
+_core.setup(StripeObject, classes, resolve, inner, nested, missing, set_option, V2ListObject, UNSET)

@@ -57,7 +57,7 @@ def pages(page):
     config = requestor_of(page).config
     if not can_go_on(page):
         return slow_pages(page)
-    return driven_pages(page, config) if config.transport or config.hooks or _drive.listener() else fast_pages(page)
+    return driven_pages(page, config) if config.is_driven or _drive.listener() else fast_pages(page)
 
 
 def given(page):

@@ -24,6 +24,11 @@ def seconds(tolerance):
     return math.ceil(tolerance)
 
 
+def clock(now):
+    """The core's time: now, or for tests another one, in Unix seconds."""
+    return -1 if now is None else int(now)
+
+
 def checked(reply, payload, header):
     if reply.ok:
         return reply
@@ -34,17 +39,17 @@ def checked(reply, payload, header):
         failure = SignatureVerificationError(error.user_message, header, text)
         failure.kind, failure.code = error.kind, error.code
         raise failure
-    raise ValueError(error.user_message)
+    raise ValueError(error.user_message) from error
 
 
 class Webhook:
     DEFAULT_TOLERANCE = 300
 
     @staticmethod
-    def construct_event(payload, sig_header, secret, tolerance=DEFAULT_TOLERANCE, api_key=None):
+    def construct_event(payload, sig_header, secret, tolerance=DEFAULT_TOLERANCE, api_key=None, *, now=None):
         """The event of a webhook, after its signature was verified; `secret` may be a list of them."""
         return Webhook._construct(
-            payload, sig_header, secret, tolerance, default_requestor().scoped({"api_key": api_key})
+            payload, sig_header, secret, tolerance, default_requestor().scoped({"api_key": api_key}), now
         )
 
     @staticmethod
@@ -52,8 +57,9 @@ class Webhook:
         return Webhook._construct_without_verification(payload, default_requestor())
 
     @staticmethod
-    def _construct(payload, sig_header, secret, tolerance, requestor):
-        reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), False)
+    def _construct(payload, sig_header, secret, tolerance, requestor, now):
+        at = clock(now)
+        reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), at, False)
         return checked(reply, payload, sig_header).object(requestor, None, None)
 
     @staticmethod
@@ -74,6 +80,7 @@ class WebhookSignature:
         return _core.webhook_sign(as_bytes(payload), secret, at)
 
     @classmethod
-    def verify_header(cls, payload, header, secret, tolerance=None):
-        checked(_core.plain_verify(as_bytes(payload), header, secret or None, seconds(tolerance)), payload, header)
+    def verify_header(cls, payload, header, secret, tolerance=None, *, now=None):
+        reply = _core.plain_verify(as_bytes(payload), header, secret or None, seconds(tolerance), clock(now))
+        checked(reply, payload, header)
         return True

@@ -1090,6 +1090,10 @@ static void fields_cut_the_items_of_an_answer_but_no_error(void **state) {
   assert_string_equal(ps_str(ps_data(r), "data.0.id"), "a");
   assert_null(ps_map_get(ps_get(ps_data(r), "data.0"), "c", 1));
   assert_non_null(strstr(ps_result_body(r, NULL), "\"c\":2"));
+  ps_result_drop_body(r);
+  ps_result_drop_body(NULL);
+  assert_string_equal(ps_result_body(r, NULL), "");
+  assert_string_equal(ps_str(ps_data(r), "data.0.id"), "a");
   ps_result_free(r);
   r = answered_with_fields(&list, NULL);
   assert_int_equal(ps_int(ps_data(r), "data.0.c"), 2);

@@ -2,6 +2,7 @@
 out."""
 
 import json
+import re
 import unittest
 from urllib.parse import urlsplit
 
@@ -169,6 +170,62 @@ def add_cases(file, run):
 
 add_cases("requests.json", "run_request")
 add_cases("replies.json", "run_reply")
+
+
+class Webhooks(Checks, unittest.TestCase):
+    """webhooks.json. What is no event is a ValueError, whose cause says more."""
+
+    CLIENT = pinstripe.StripeClient("sk_test_cases")
+
+    def read(self, case, body):
+        if case.get("trusted"):
+            plain = {
+                "event": self.CLIENT.construct_event_without_verification,
+                "notification": self.CLIENT.parse_event_notification_without_verification,
+            }
+            return plain[case["read"]](body)
+        reader = {
+            "signature": pinstripe.WebhookSignature.verify_header,
+            "event": self.CLIENT.construct_event,
+            "notification": self.CLIENT.parse_event_notification,
+        }[case["read"]]
+        return reader(body, case["header"], case["secrets"], case.get("tolerance", 300), now=case["now"])
+
+    def check_silence(self, case, raised):
+        text = f"{raised!r}{raised}{getattr(raised, '_message', '')}"
+        for secret in filter(None, case.get("secrets", [])):
+            self.assertNotIn(secret, text)
+        self.assertNotRegex(text, "[0-9a-f]{32}")
+
+    def run_webhook(self, case):
+        body = bytes.fromhex(case["hex"]) if "hex" in case else case.get("body", case.get("parsed"))
+        try:
+            found = self.read(case, body)
+        except (pinstripe.SignatureVerificationError, ValueError) as e:
+            self.assertIn("error", case, e)
+            self.assertEqual(isinstance(e, pinstripe.StripeError), case["error"]["kind"] == "signature")
+            self.check_silence(case, e)
+            return self.check_error(case["error"], e if isinstance(e, pinstripe.StripeError) else e.__cause__)
+        self.assertNotIn("error", case)
+        if case["read"] == "signature":
+            self.assertIs(found, True)
+        if "data" in case:
+            self.check_holds(case["data"], found.to_dict(), "data")
+        good = not case.get("trusted") and len(case["secrets"]) == 1 and GOOD.match(case["header"])
+        if good:
+            made = pinstripe.WebhookSignature.generate_signature_header(body, case["secrets"][0], int(good[1]))
+            self.assertEqual(made, case["header"])
+
+
+GOOD = re.compile("t=([0-9]+),v1=[0-9a-f]+$")
+
+for _number, _case in enumerate(load_cases("webhooks.json")):
+
+    def _run(self, case=_case):
+        self.run_webhook(case)
+
+    _run.__doc__ = _case["name"]
+    setattr(Webhooks, f"test_webhooks_{_number:03d}", _run)
 
 
 class Pages(Checks, unittest.TestCase):

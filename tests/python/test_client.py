@@ -110,6 +110,9 @@ class Services(unittest.TestCase):
         ]:
             with self.subTest(text=text), self.assertRaisesRegex(TypeError, text):
                 call()
+        for ident, text in [("cus_\0", "the id customer holds a NUL"), ("\ud800", "the id customer holds a lone surr")]:
+            with self.subTest(text=text), self.assertRaisesRegex(ValueError, f"customers.retrieve: {text}"):
+                customers.retrieve(ident)
         with self.assertRaises(pinstripe.InvalidRequestError) as caught:
             customers.retrieve("")
         self.assertEqual(caught.exception.outcome, "not_sent")

@@ -100,11 +100,15 @@ class Lists(unittest.TestCase):
         self.assertIn("starting_after=ch_2", stage.requests[0].url)
 
     def test_an_error_of_a_later_page(self):
-        with Server([{"body": page(["ch_2"], True)}, {"status": 400, "body": {"error": {"message": "no"}}}]) as server:
+        refusal = {"status": 400, "body": {"error": {"message": "no", "code": "c", "param": "p"}}}
+        with Server([{"body": page(["ch_2"], True)}, refusal]) as server:
             items = server.client().v1.charges.list().auto_paging_iter()
             self.assertEqual(next(items).id, "ch_2")
-            with self.assertRaisesRegex(pinstripe.InvalidRequestError, "no"):
+            with self.assertRaisesRegex(pinstripe.InvalidRequestError, "no") as caught:
                 next(items)
+            e = caught.exception
+            self.assertEqual((e.code, e.param, e.http_status, e.attempts), ("c", "p", 400, 1))
+            self.assertTrue(e.request_id and e.http_body)
 
     def test_an_url_from_outside(self):
         bad = page(["ch_1"], True, url="//evil.example/v1/charges")

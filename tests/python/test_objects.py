@@ -8,6 +8,7 @@ import weakref
 from decimal import Decimal
 
 import pinstripe
+from pinstripe import _core
 from support import KEY, Stage
 
 CUSTOMER = {
@@ -123,6 +124,18 @@ class Reading(unittest.TestCase):
         self.assertEqual(response.data, CUSTOMER)
         self.assertIsNone(self.customer.address.last_response)
         self.assertIsNone(pinstripe.Customer("cus_1").last_response)
+
+    def test_the_text_goes_with_the_object_that_shows_it(self):
+        customer, address = self.customer, self.customer.address
+        reply, other = _core.state(customer, "last"), copy.copy(customer)
+        del customer, self.customer
+        self.assertTrue(reply.body)
+        self.assertEqual(other.last_response.data, CUSTOMER)
+        self.assertIs(_core.adopt(other, other), other)
+        self.assertEqual(other.last_response.data, CUSTOMER)
+        _core.adopt(other, pinstripe.Customer("cus_2"))
+        self.assertEqual(reply.body, b"")
+        self.assertEqual((address.city, address.line1), ("Oslo", "Å 1"))
 
     def test_odd_texts(self):
         value = {"object": "x", "nul": "a\0b", "": 1, "é": "ü", "__class__": "kept", "deep": [[{"a": []}]]}

@@ -1,0 +1,142 @@
+"""A stream of meter events, sent in batches of up to 100 with a session token that is fetched when it is needed.
+
+    with client.meter_stream() as stream:
+        stream.add({"event_name": "api_requests", "payload": {"stripe_customer_id": "cus_1", "value": "25"}})
+
+What is queued stays so until the server has taken it: after an error the next flush sends it again, and the identifier
+that each event has lets it count once. A stream that is collected, or left open when the program ends, sends what is
+queued first, and warns of what it could not send. Any thread may add; one at a time sends, and those that add go on
+meanwhile, unless the queue is full."""
+
+import os
+import threading
+import warnings
+import weakref
+
+from . import _core, _drive
+from ._error import StripeError
+
+FULL = "the queue is full"
+
+
+class Queue:
+    """What is sent after the stream itself is gone, too."""
+
+    def __init__(self, config, max_age, max_pending):
+        self.config, self.handle = config, _core.meter_new(config.handle, max_age, max_pending)
+        self.lock, self.sender, self.process = threading.Lock(), None, os.getpid()
+
+    def is_foreign(self):
+        return self.process != os.getpid()
+
+    def send(self, blocking=True):
+        """Sends all that is queued. Not blocking: if another thread does so already, what is queued is its business."""
+        if self.sender == threading.get_ident():
+            if blocking:
+                raise RuntimeError("the stream is being flushed already, by what called this")
+            return
+        if not self.lock.acquire(blocking):
+            return
+        try:
+            self.sender = threading.get_ident()
+            while (exchange := _core.meter_exchange(self.handle)) is not None:
+                _drive.run(self.config, exchange)
+                _core.meter_feed(self.handle)  # raises what went wrong
+        finally:
+            self.sender = None
+            self.lock.release()
+
+
+def finish(queue):
+    if queue.is_foreign():
+        return  # a child's copy of what its parent sends
+    try:
+        queue.send()
+    except Exception as e:
+        count = _core.meter_pending(queue.handle)
+        warnings.warn(f"a meter stream ended, and {count} of its events were not sent: {e}", RuntimeWarning)
+
+
+def check(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 2**31:
+        raise ValueError(f"meter_stream: {name} must be a number, {least} or more, not {value!r}")
+    return value
+
+
+class MeterStream:
+    """`max_age`: seconds after which an event is due though its batch is not full; `max_pending`: how many may be
+    queued. What is due is sent by the next add, flush or close."""
+
+    def __init__(self, config, max_age, max_pending):
+        self._queue = Queue(config, float(check("max_age", max_age, 0)), int(check("max_pending", max_pending, 1)))
+        self._is_closed = False
+        weakref.finalize(self, finish, self._queue)
+
+    def _open(self):
+        if self._is_closed:
+            raise ValueError("the stream is closed")
+        if self._queue.is_foreign():
+            raise RuntimeError("the stream is that of another process: make one in each")
+        return self._queue
+
+    def add(self, event):
+        """Queues an event. What is due is sent on the occasion; the StripeError in which that ended is returned, and
+        what it concerns stays queued. Where the queue is full and cannot be sent, the error is raised, and the event
+        is not taken."""
+        queue = self._open()
+        wrong = _core.meter_add(queue.handle, event)
+        while wrong and wrong.startswith(FULL):
+            queue.send()
+            wrong = _core.meter_add(queue.handle, event)
+        if wrong:
+            raise ValueError(wrong)
+        try:
+            if _core.meter_wait(queue.handle) == 0:
+                queue.send(False)
+        except StripeError as e:
+            return e
+        return None
+
+    def flush(self):
+        """Sends all that is queued, due or not."""
+        self._open().send()
+
+    def pending(self):
+        """How many events are queued."""
+        return _core.meter_pending(self._queue.handle)
+
+    def skip(self):
+        """After an error that will not pass: takes the batch that failed out of the queue, and returns its events."""
+        return _core.meter_skip(self._open().handle)
+
+    def close(self):
+        """Sends all that is queued, and ends the stream; after an error it is still open."""
+        if not self._is_closed:
+            self.flush()
+            self._is_closed = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # The same for asyncio, on a thread of its own. A flush whose task is cancelled goes on.
+
+    async def add_async(self, event):
+        return await _drive.apply_async(self.add, event)
+
+    async def flush_async(self):
+        await _drive.apply_async(self.flush)
+
+    async def close_async(self):
+        await _drive.apply_async(self.close)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close_async()
+
+
+MeterStream.__module__ = "pinstripe"
