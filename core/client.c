@@ -52,12 +52,12 @@ static ps_client no_memory = {
 
 /* ---- Options ---- */
 
-typedef enum { STRING, SECONDS, COUNT, FLAG, MAP } option_kind;
+typedef enum { STRING, SECONDS, COUNT, FLAG, MAP, BYTES } option_kind;
 
 typedef struct option {
   const char *name;
   option_kind kind;
-  size_t offset;
+  size_t offset, length; /* length: of BYTES, where their number is */
 } option;
 
 typedef struct option_set {
@@ -66,8 +66,9 @@ typedef struct option_set {
   const option *rows; /* ended by one without a name */
 } option_set;
 
-#define ROW(kind, name) {#name, kind, offsetof(OPTIONS, name)},
+#define ROW(kind, name) {#name, kind, offsetof(OPTIONS, name), 0},
 #define PS_OPTION_STRING(name, meaning) ROW(STRING, name)
+#define PS_OPTION_BYTES(name, meaning) {#name, BYTES, offsetof(OPTIONS, name), offsetof(OPTIONS, name##_length)},
 #define PS_OPTION_SECONDS(name, meaning) ROW(SECONDS, name)
 #define PS_OPTION_COUNT(name, meaning) ROW(COUNT, name)
 #define PS_OPTION_FLAG(name, meaning) ROW(FLAG, name)
@@ -81,7 +82,7 @@ static const option client_rows[] = {
 #include "options.def"
 #undef PS_CLIENT_OPTIONS
 #undef OPTIONS
-  {NULL, STRING, 0},
+  {NULL, STRING, 0, 0},
 };
 
 static const option call_rows[] = {
@@ -90,7 +91,7 @@ static const option call_rows[] = {
 #include "options.def"
 #undef PS_CALL_OPTIONS
 #undef OPTIONS
-  {NULL, STRING, 0},
+  {NULL, STRING, 0, 0},
 };
 
 static const option_set client_options = {"PS_CLIENT_OPTIONS_INIT", sizeof(ps_client_options), client_rows};
@@ -108,6 +109,7 @@ static void clear(void *options, size_t size, const option_set *set) {
     if (o->kind == SECONDS) *(double *)field = -1;
     else if (o->kind == COUNT) *(int64_t *)field = -1;
     else if (o->kind == FLAG) *(int *)field = -1;
+    else if (o->kind == BYTES && o->length < size) *(int64_t *)((char *)options + o->length) = -1;
   }
 }
 
@@ -126,19 +128,24 @@ static void widen(void *all, const void *given, const option_set *set, ps_fault 
 static const char *option_name(void *rows, size_t index) { return ((const option *)rows)[index].name; }
 
 static const char *wanted(option_kind kind) {
-  static const char *const texts[] = {"a string", "a number of seconds, 0 or more", "an integer, 0 or more",
-                                      "true or false", "a map of names to values"};
+  static const char *const texts[] = {"a string",      "a number of seconds, 0 or more", "an integer, 0 or more",
+                                      "true or false", "a map of names to values",       "a string"};
   return texts[kind];
 }
 
-/* Stores `v` in the field; false: it is of the wrong type. */
-static bool set_option(void *field, option_kind kind, const ps_value *v) {
+/* Stores `v` in its field; false: it is of the wrong type. */
+static bool set_option(void *options, const option *o, const ps_value *v) {
   ps_value_type type = ps_type(v, NULL);
+  void *field = (char *)options + o->offset;
   size_t length;
-  switch (kind) {
+  const char *text = ps_strn(v, NULL, &length);
+  bool counted = o->kind == BYTES && o->length < *(size_t *)options;
+  switch (o->kind) {
     case STRING:
-      if (type != PS_STRING || strlen(ps_strn(v, NULL, &length)) != length) return false;
-      *(const char **)field = ps_str(v, NULL);
+    case BYTES:
+      if (type != PS_STRING || (!counted && strlen(text) != length)) return false;
+      *(const char **)field = text;
+      if (counted) *(int64_t *)((char *)options + o->length) = (int64_t)length;
       return true;
     case SECONDS:
       if ((type != PS_INT && type != PS_NUMBER) || !(ps_double(v, NULL) >= 0)) return false;
@@ -167,7 +174,7 @@ static void read_option(void *options, const option_set *set, const ps_value *v,
     const char *nearest = ps_nearest(name, option_name, (void *)(uintptr_t)set->rows);
     ps_fault_set(fault, PS_ERROR_USAGE, "%s is not an option%s%s", name, nearest ? "; the nearest is " : "",
                  nearest ? nearest : "");
-  } else if (ps_type(v, NULL) != PS_NULL && !set_option((char *)options + o->offset, o->kind, v)) {
+  } else if (ps_type(v, NULL) != PS_NULL && !set_option(options, o, v)) {
     ps_fault_set(fault, PS_ERROR_USAGE, "the option %s must be %s", name, wanted(o->kind));
   }
 }
@@ -312,7 +319,7 @@ static const char *copy_base(ps_client *c, const char *name, const char *given) 
 
 static void configure_settings(ps_client *c, const ps_client_options *o) {
   ps_settings *s = &c->settings;
-  s->api_key = copy_string(c, o->api_key ? o->api_key : getenv("STRIPE_API_KEY"));
+  s->api_key = s->client_key = copy_string(c, o->api_key ? o->api_key : getenv("STRIPE_API_KEY"));
   s->stripe_account = copy_string(c, o->stripe_account);
   s->stripe_context = copy_string(c, o->stripe_context);
   s->stripe_version = copy_string(c, o->stripe_version);
@@ -409,10 +416,9 @@ void ps_client_free(ps_client *client) {
 
 void ps_client_set_clock(ps_client *client, const ps_clock *clock) { client->clock = *clock; }
 
-static void hold(ps_client *client) { ps_client_hold(client); }
-
 void ps_client_host(ps_client *client, ps_exchange_host *host) {
-  *host = (ps_exchange_host){.client = client, .hold = hold, .release = ps_client_free, .clock = client->clock};
+  *host =
+    (ps_exchange_host){.client = client, .hold = ps_client_hold, .release = ps_client_free, .clock = client->clock};
   host->pace = client->interval_ms > 0 ? pace : NULL;
   host->defaults = &client->settings;
   host->fault = &client->fault;
@@ -521,7 +527,8 @@ static bool carry_wait(driver *d, int64_t max_ms) {
 static void tell(ps_exchange *x) {
   const ps_client *c = ps_exchange_client(x);
   const ps_call_event *e;
-  while ((e = ps_exchange_event(x))) {
+  if (c && !c->log && !c->on_request && !c->on_response) ps_exchange_skip_events(x);
+  while (c && (e = ps_exchange_event(x))) {
     if (c->on_request && e->kind == PS_EVENT_REQUEST) c->on_request(c->hook_context, e);
     if (c->on_response && e->kind == PS_EVENT_RESPONSE) c->on_response(c->hook_context, e);
     if (c->log) c->log(c->hook_context, e);
@@ -611,8 +618,7 @@ ps_exchange *ps_exchange_new_request(ps_client *client, const char *method, cons
   return ps_exchange_create(&c.host, &c.target, params, &c.options, &c.fault);
 }
 
-/* A call that waits to be fed, or its window emptied, would wait for ever: nobody can do that here. */
-static ps_result *run_to_end(ps_exchange *x) {
+ps_result *ps_exchange_finish(ps_exchange *x) {
   while (ps_exchange_run(x, -1) != PS_DONE) ps_exchange_cancel(x);
   ps_result *r = ps_exchange_result(x);
   ps_exchange_free(x);
@@ -621,12 +627,12 @@ static ps_result *run_to_end(ps_exchange *x) {
 
 ps_result *ps_call(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                    const ps_call_options *options) {
-  return run_to_end(ps_exchange_new(client, operation, ids, params, options));
+  return ps_exchange_finish(ps_exchange_new(client, operation, ids, params, options));
 }
 
 ps_result *ps_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                       const ps_call_options *options) {
-  return run_to_end(ps_exchange_new_request(client, method, path, params, options));
+  return ps_exchange_finish(ps_exchange_new_request(client, method, path, params, options));
 }
 
 /* Which of the client's bases `url` stands on, by name, and its path there; NULL: on none. */
@@ -658,7 +664,7 @@ ps_exchange *ps_exchange_new_download(ps_client *client, const char *url, const 
 }
 
 ps_result *ps_file_download(ps_client *client, const char *url, const ps_call_options *options) {
-  return run_to_end(ps_exchange_new_download(client, url, options));
+  return ps_exchange_finish(ps_exchange_new_download(client, url, options));
 }
 
 ps_result *ps_oauth_authorize_url(ps_client *client, const ps_value *params, bool express) {

@@ -14,5 +14,8 @@
 void ps_client_set_clock(ps_client *client, const ps_clock *clock);
 /* What the client lends to its exchanges. */
 void ps_client_host(ps_client *client, ps_exchange_host *host);
+/* Runs to the end, and frees `x`. What waits to be fed, or its window emptied, would wait for ever, and is cancelled: nobody can
+ * do that here. */
+ps_result *ps_exchange_finish(ps_exchange *x);
 
 #endif

@@ -38,20 +38,23 @@ static bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-static const char link_path[] = "/links/"; /* of a file link: whoever has the rest can read the file */
+static const char token_key[] = "_token\""; /* in JSON that could not be read: a meter session's token has no prefix */
+static const char link_path[] = "/links/";  /* of a file link: whoever has the rest can read the file */
 
 /* The bytes of a secret's prefix at `s`, 0 if none begins there. Inside a word only those count that can be nothing else:
  * "task_list" is no secret, what follows an escape in "\nsk_live_..." is. "sk_test_" itself tells nobody anything. */
 static size_t secret_prefix(const char *s, bool inside) {
-  static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "rt_", "whsec_"};
+  static const char *const prefixes[] = {"sk_", "rk_", "pk_", "ek_", "rt_", "pst_", "whsec_"};
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
     if (*s != *prefixes[i]) continue;
     size_t length = strlen(prefixes[i]);
     if (strncmp(s, prefixes[i], length) != 0) continue;
     if (strncmp(s + length, "test_", 5) == 0 || strncmp(s + length, "live_", 5) == 0) return length + 5;
-    if (!inside || length > 3) return length;
+    if (!inside || length > 4) return length;
   }
   if (strncmp(s, link_path, sizeof link_path - 1) == 0) return sizeof link_path - 1;
+  if (strncmp(s, token_key, sizeof token_key - 1) == 0)
+    return sizeof token_key - 1 + strspn(strchr(s, '"') + 1, " :\"");
   return *s == '_' && strncmp(s, "_secret_", 8) == 0 ? 8 : 0; /* of a client secret, pi_1_secret_... */
 }
 
@@ -84,6 +87,16 @@ void ps_redact(char *text) {
     } else {
       before = *p++;
     }
+  }
+}
+
+void ps_redact_known(char *text, const char *secret) {
+  size_t length = secret ? strlen(secret) : 0;
+  for (char *p = text; length >= 8 && *p; p++) {
+    size_t n = 0;
+    while (n < length && p[n] == secret[n]) n++;
+    if (n == length) memset(p, '*', n < 12 ? n : n - 4);
+    else if (n >= 8 && p[n] == '\0') memset(p, '*', n);
   }
 }
 
@@ -124,11 +137,6 @@ const char *ps_fault_copy(ps_fault *f, ps_arena *a, const char *s) {
   return copy;
 }
 
-static size_t least(size_t a, size_t b, size_t c) {
-  size_t ab = a < b ? a : b;
-  return ab < c ? ab : c;
-}
-
 enum { LONGEST_WORD = 96 };
 
 /* Levenshtein's distance, with one row of memory. */
@@ -141,7 +149,8 @@ static size_t distance(const char *a, const char *b) {
     row[0] = i + 1;
     for (size_t j = 0; j < width; j++) {
       size_t above = row[j + 1];
-      row[j + 1] = least(above + 1, row[j] + 1, corner + (a[i] != b[j]));
+      size_t moved = (above < row[j] ? above : row[j]) + 1, changed = corner + (a[i] != b[j]);
+      row[j + 1] = moved < changed ? moved : changed;
       corner = above;
     }
   }

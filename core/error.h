@@ -15,6 +15,9 @@ typedef struct ps_fault {
 void ps_fault_set(ps_fault *f, ps_error kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Stars every key and secret in `text` but its last four characters, in place: sk_, rk_, whsec_, _secret_ and their kin. */
 void ps_redact(char *text);
+/* The same for one that has no prefix of its own, but is known (or NULL), whole or cut off at the end of the text. Shorter than
+ * 8 bytes it is none. */
+void ps_redact_known(char *text, const char *secret);
 /* Makes `text` one line of UTF-8 without secrets, in place. `cut`: its end may lie within a character, which then goes. */
 void ps_line_tidy(char *text, bool cut);
 void ps_fault_memory(ps_fault *f);

@@ -1,7 +1,8 @@
 /* See exchange.h for the machine. Invariants:
  *
  *   - `outcome` is the worst that is known of all attempts: not_sent, then rejected, then unknown, which stays.
- *   - Events point into the exchange's own arena; every step drops those that nobody read.
+ *   - Events point into the exchange's own arena; every step drops those that nobody read. Their texts are made when
+ *     somebody asks for them, or when the result is taken, and with it the headers that they are made from.
  *   - `spare` is the result for when memory runs out: a call that was begun always tells its outcome and its key.
  *   - Only `cancelled` and the waker are touched by other threads, the waker under its mutex. */
 #include "exchange.h"
@@ -24,6 +25,7 @@ typedef struct feed {
   ps_body body;
   ps_buf bytes;
   size_t taken;
+  const char *reason; /* of a failure, or NULL */
   bool ended, failed, hungry;
 } feed;
 
@@ -42,10 +44,11 @@ struct ps_exchange {
   ps_step state;
   bool begun, paced; /* paced: the rate limit has been waited for */
   ps_outcome outcome;
-  int attempts;
+  int attempts, fruitless; /* fruitless: those in a row that brought a download no further, and this one */
+  int64_t arrived;         /* of a download, the most so far */
   int64_t deadline_ms, sent_ms, wait_ms; /* deadline_ms negative: none */
   ps_call_event events[MOST_EVENTS];
-  size_t event_count, event_read;
+  size_t event_count, event_described, event_read;
   char *event_path;
   void *driver;
   void (*dispose)(void *driver);
@@ -111,6 +114,8 @@ static bool feed_rewind(void *context) {
   return !f->failed;
 }
 
+static const char *feed_reason(void *context) { return ((feed *)context)->reason; }
+
 int ps_exchange_hungry(const ps_exchange *x) { return x->state == PS_SEND && x->feed.hungry ? x->attempts : 0; }
 
 void ps_exchange_feed(ps_exchange *x, const char *bytes, size_t length) {
@@ -124,6 +129,15 @@ void ps_exchange_feed(ps_exchange *x, const char *bytes, size_t length) {
   f->hungry = false;
 }
 
+void ps_exchange_fail(ps_exchange *x, const char *reason) {
+  if (x->state != PS_SEND) return;
+  x->feed.reason = ps_arena_str(x->arena, reason);
+  ps_exchange_feed(x, NULL, 0);
+  if (!x->download) return;
+  ps_http_response_fail(&x->response, PS_ERROR_USAGE, PS_OUTCOME_UNKNOWN, reason);
+  ps_exchange_cancel(x);
+}
+
 /* ---- Making one ---- */
 
 static const char *own_or(const char *own, const char *other) { return own ? own : other; }
@@ -131,10 +145,10 @@ static const char *own_or(const char *own, const char *other) { return own ? own
 /* The client's settings with the call's options over them. */
 static void settle(ps_exchange *x, const ps_call_options *options) {
   ps_settings *s = &x->settings;
-  *s = *x->host.defaults;
-  if (!options) return;
   ps_call_options *own = &x->own;
-  *own = *options;
+  *s = *x->host.defaults;
+  *own = options ? *options : PS_CALL_OPTIONS_INIT;
+  if (!options) return;
   ps_call_options_keep(own, options, x->arena, &x->fault);
   own->idempotency_key = ps_fault_copy(&x->fault, x->arena, options->idempotency_key);
   own->headers = x->own_headers = ps_value_clone(options->headers, &x->fault);
@@ -147,18 +161,12 @@ static void settle(ps_exchange *x, const ps_call_options *options) {
   s->more_headers = own->headers;
   s->sources = (ps_sources){options->file, &x->feed.body};
   s->body = options->body;
+  s->body_length = options->body_length;
   s->content_type = ps_fault_copy(&x->fault, x->arena, options->content_type);
   if (own->max_body >= 0) s->max_body = own->max_body;
   if (own->max_retries >= 0) s->max_retries = own->max_retries;
   if (own->timeout >= 0) s->timeout = own->timeout;
   if (own->deadline >= 0) s->deadline = own->deadline;
-}
-
-/* The path of events: without the query, which may hold an email address, and with its secrets starred. */
-static void set_event_path(ps_exchange *x) {
-  x->event_path = ps_arena_strn(x->arena, x->plan.path, strcspn(x->plan.path, "?"));
-  if (x->event_path) ps_redact(x->event_path);
-  else ps_fault_memory(&x->fault);
 }
 
 static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value *params,
@@ -170,7 +178,6 @@ static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value
   bool wanted = options && (options->save_to || options->stream == 1);
   if (wanted && !x->plan.binary) ps_fault_set(&x->fault, PS_ERROR_USAGE, "save_to and stream are for downloads");
   else if (wanted) x->download = ps_download_new(options->save_to, &x->fault);
-  set_event_path(x);
   x->spare->idempotency_key = ps_fault_copy(&x->fault, x->spare->arena, x->plan.idempotency_key);
   bool goes_on = strncmp(x->plan.path, "/v2/", 4) == 0 && strcmp(x->plan.http.method, "POST") == 0;
   if (goes_on) x->params = ps_value_clone(params, &x->fault);
@@ -199,8 +206,7 @@ ps_exchange *ps_exchange_create(const ps_exchange_host *host, const ps_target *t
   x->state = PS_WAIT; /* of no time: before the first step there is nothing to send */
   x->deadline_ms = -1;
   x->outcome = PS_OUTCOME_NOT_SENT;
-  x->own = PS_CALL_OPTIONS_INIT;
-  x->feed = (feed){{-1, feed_read, feed_rewind, &x->feed}, PS_BUF_INIT, 0, false, false, false};
+  x->feed = (feed){.body = {-1, feed_read, feed_rewind, &x->feed, feed_reason}, .bytes = PS_BUF_INIT};
   if (host->client) host->hold(host->client);
   if (host->fault && host->fault->kind != PS_ERROR_NONE) x->fault = *host->fault;
   else if (fault && fault->kind != PS_ERROR_NONE) x->fault = *fault;
@@ -250,7 +256,7 @@ static ps_call_event *add_event(ps_exchange *x, ps_event_kind kind, ps_log_level
                        .level = level,
                        .operation = op ? ps_operation_id(op) : "",
                        .method = x->plan.http.method,
-                       .path = x->event_path,
+                       .path = "",
                        .attempt = x->attempts,
                        .request_id = "",
                        .message = ""};
@@ -274,6 +280,7 @@ static const char *event_text(ps_exchange *x, const char *header) {
   char *copy = value ? ps_arena_strn(x->arena, value, cut ? MOST_EVENT_TEXT : length) : NULL;
   if (!copy) return "";
   ps_line_tidy(copy, cut);
+  ps_redact_known(copy, x->settings.api_key);
   return copy;
 }
 
@@ -282,15 +289,32 @@ static void add_response_events(ps_exchange *x, const ps_fault *failure) {
   ps_call_event *e = add_event(x, PS_EVENT_RESPONSE, good ? PS_LOG_INFO : PS_LOG_WARN);
   e->status = x->response.status;
   e->duration = (double)(ps_exchange_now(x) - x->sent_ms) / 1000;
-  e->request_id = event_text(x, "Request-Id");
   if (x->response.status == 0) e->message = ps_error_kind_name(failure->kind);
-  const char *notice = event_text(x, "Stripe-Notice");
-  if (*notice) add_event(x, PS_EVENT_NOTICE, PS_LOG_WARN)->message = notice;
+  const char *notice = response_header(x, "Stripe-Notice");
+  if (notice && *notice) add_event(x, PS_EVENT_NOTICE, PS_LOG_WARN);
+}
+
+/* Their path goes without the query, which may hold an email address, and with its secrets starred. */
+static void describe_events(ps_exchange *x) {
+  if (!x->event_path) {
+    x->event_path = ps_arena_strn(x->arena, x->plan.path, strcspn(x->plan.path, "?"));
+    if (x->event_path) ps_redact(x->event_path);
+  }
+  for (; x->event_described < x->event_count; x->event_described++) {
+    ps_call_event *e = &x->events[x->event_described];
+    e->path = x->event_path ? x->event_path : "";
+    if (e->kind == PS_EVENT_RESPONSE) e->request_id = event_text(x, "Request-Id");
+    if (e->kind == PS_EVENT_NOTICE) e->message = event_text(x, "Stripe-Notice");
+  }
 }
 
 const ps_call_event *ps_exchange_event(ps_exchange *x) {
-  return x->event_read < x->event_count ? &x->events[x->event_read++] : NULL;
+  if (x->event_read == x->event_count) return NULL;
+  describe_events(x);
+  return &x->events[x->event_read++];
 }
+
+void ps_exchange_skip_events(ps_exchange *x) { x->event_read = x->event_count; }
 
 /* ---- The response, filled by a driver ---- */
 
@@ -298,13 +322,17 @@ void ps_http_response_status(ps_http_response *response, int status) { response-
 
 void ps_http_response_headern(ps_http_response *response, const char *name, size_t name_length, const char *value,
                               size_t value_length) {
-  ps_arena *a = response->arena;
-  ps_header_row *row = a ? ps_arena_alloc(a, sizeof *row) : NULL;
-  if (row) *row = (ps_header_row){NULL, {ps_arena_strn(a, name, name_length), ps_arena_strn(a, value, value_length)}};
-  if (!row || !row->header.name || !row->header.value) {
+  size_t text_length = name_length + value_length + 2; /* of both, each with its NUL */
+  ps_header_row *row = response->arena ? ps_arena_alloc(response->arena, sizeof *row + text_length) : NULL;
+  if (!row) {
     ps_http_response_fail(response, PS_ERROR_MEMORY, PS_OUTCOME_UNKNOWN, "no memory");
     return;
   }
+  char *text = (char *)(row + 1);
+  memcpy(text, name, name_length);
+  memcpy(text + name_length + 1, value, value_length);
+  text[name_length] = text[text_length - 1] = '\0';
+  *row = (ps_header_row){NULL, {text, text + name_length + 1}};
   *(response->last_header ? response->last_header : &response->first_header) = row;
   response->last_header = &row->next;
   response->header_count++;
@@ -458,6 +486,7 @@ static ps_result *make_result(ps_exchange *x, const ps_fault *fault, ps_value *d
 /* A success that cannot be told is "unknown": the caller must not take it for nothing. */
 static ps_result *spare_result(ps_exchange *x, const ps_fault *fault) {
   ps_result *r = x->spare;
+  x->response.first_header = NULL; /* gone with the result that could not be made */
   r->fault.outcome = fault->kind == PS_ERROR_NONE ? PS_OUTCOME_UNKNOWN : fault->outcome;
   r->status = x->response.status;
   r->attempts = x->attempts;
@@ -487,21 +516,13 @@ static ps_step finish_early(ps_exchange *x, ps_error kind, const char *why) {
 /* ---- Steps ---- */
 
 /* After a cut, the headers that ask for what is missing, in place of those that the last attempt had for it. */
-static bool ask_for_rest(ps_exchange *x) {
-  ps_http_request *http = &x->plan.http;
+static void ask_for_rest(ps_exchange *x) {
+  ps_request_plan *plan = &x->plan;
   const char *if_range, *range = ps_download_range(x->download, &if_range);
-  size_t count = http->header_count;
-  if (count >= 2 && strcmp(http->headers[count - 1].name, "If-Range") == 0) count -= 2;
-  http->header_count = count;
-  if (!range) return true;
-  ps_http_header *rows = ps_arena_alloc(x->plan.arena, (count + 2) * sizeof *rows);
-  if (!rows) return false;
-  memcpy(rows, http->headers, count * sizeof *rows);
-  rows[count] = (ps_http_header){"Range", range};
-  rows[count + 1] = (ps_http_header){"If-Range", if_range};
-  http->headers = rows;
-  http->header_count = count + 2;
-  return true;
+  size_t count = plan->own_header_count;
+  if (range) plan->headers[count++] = (ps_http_header){"Range", range};
+  if (range) plan->headers[count++] = (ps_http_header){"If-Range", if_range};
+  plan->http.header_count = count;
 }
 
 /* The request goes out, `left` milliseconds before the deadline. */
@@ -509,14 +530,14 @@ static ps_step send_now(ps_exchange *x, int64_t left) {
   ps_http_request *http = &x->plan.http;
   const ps_body *body = http->body;
   if (x->attempts > 0 && body && body->rewind && !body->rewind(body->context)) {
-    return finish_early(x, PS_ERROR_USAGE, "the body could not be rewound to be sent again");
+    return finish_early(x, PS_ERROR_USAGE, ps_multipart_failure(x->plan.multipart)); /* other bodies can always */
   }
   if (x->attempts > 0) clear_response(&x->response);
   if (!x->response.arena) x->response.arena = ps_arena_new(1024);
   if (!x->response.arena) return finish_early(x, PS_ERROR_MEMORY, "no memory");
   x->response.max_body = x->settings.max_body;
   x->response.download = x->download;
-  if (x->download && !ask_for_rest(x)) return finish_early(x, PS_ERROR_MEMORY, "no memory");
+  if (x->download) ask_for_rest(x);
   http->timeout = x->settings.timeout;
   http->connect_timeout = x->settings.connect_timeout;
   http->deadline = left < 0 ? -1 : (double)left / 1000;
@@ -557,12 +578,20 @@ static bool is_oauth(const ps_exchange *x) {
   return strcmp(base, "connect") == 0;
 }
 
+/* What is cut again and again, and comes further each time, arrives in the end. */
+static void count_fruitless(ps_exchange *x) {
+  int64_t done = 0, total;
+  if (x->download) ps_download_progress(x->download, &done, &total);
+  x->fruitless = done > x->arrived ? 1 : x->fruitless + 1;
+  if (done > x->arrived) x->arrived = done;
+}
+
 static int64_t retry_wait(ps_exchange *x, ps_fault *fault) {
   const ps_body *body = x->plan.http.body;
   bool repeatable = (!body || body->rewind) && (!x->download || ps_download_resumable(x->download));
   const ps_clock *clock = &x->host.clock;
   ps_attempt attempt = {
-    .number = x->attempts,
+    .number = x->fruitless,
     .max_retries = (int)(x->settings.max_retries < 1000 ? x->settings.max_retries : 1000),
     .status = x->response.failure.kind == PS_ERROR_NONE ? x->response.status : 0,
     .should_retry = response_header(x, "Stripe-Should-Retry"),
@@ -590,6 +619,16 @@ static void drop_partial(ps_http_response *r) {
   ps_buf_dispose(&r->body);
 }
 
+/* That the body failed is the reason, whatever the driver makes of it. */
+static void blame_body(const ps_exchange *x, ps_fault *fault) {
+  const char *why = ps_multipart_failure(x->plan.multipart);
+  if (!*why || fault->kind == PS_ERROR_NONE || fault->kind == PS_ERROR_MEMORY) return;
+  ps_outcome outcome = fault->outcome;
+  *fault = (ps_fault){.kind = PS_ERROR_NONE};
+  ps_fault_set(fault, PS_ERROR_USAGE, "%s", why);
+  fault->outcome = outcome;
+}
+
 /* What came of an attempt: a result, or another one. */
 static ps_step take(ps_exchange *x) {
   ps_http_response *r = &x->response;
@@ -599,11 +638,14 @@ static ps_step take(ps_exchange *x) {
     ps_http_response_fail(r, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, "the connection was lost without an answer");
   }
   ps_fault fault = r->failure;
+  blame_body(x, &fault);
   if (fault.kind != PS_ERROR_NONE) drop_partial(r);
   else data = parse_body(x, &fault);
   if (fault.kind == PS_ERROR_NONE && !is_good(r->status)) error = read_error(x, data, &fault);
   add_response_events(x, &fault);
   if (fault.kind == PS_ERROR_NONE) return finish(x, &fault, data, NULL);
+  ps_redact_known(fault.message, x->settings.api_key);
+  count_fruitless(x);
   int64_t wait = is_good(r->status) ? -1 : retry_wait(x, &fault);
   note_outcome(x, &fault);
   if (wait < 0 || ps_exchange_cancelled(x)) return finish(x, &fault, data, error);
@@ -614,7 +656,7 @@ static ps_step take(ps_exchange *x) {
 
 ps_step ps_exchange_step(ps_exchange *x) {
   if (x->state == PS_DONE) return PS_DONE;
-  x->event_count = x->event_read = 0;
+  x->event_count = x->event_described = x->event_read = 0;
   if (!x->begun) return begin(x);
   return x->state == PS_SEND ? take(x) : send(x);
 }
@@ -627,6 +669,7 @@ int64_t ps_exchange_wait(const ps_exchange *x) { return x->wait_ms; }
 
 ps_result *ps_exchange_result(ps_exchange *x) {
   ps_result *r = x->result ? x->result : ps_result_no_memory();
+  if (x->event_read < x->event_count) describe_events(x);
   if (x != &out_of_memory) x->result = NULL;
   return r;
 }

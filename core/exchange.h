@@ -50,7 +50,7 @@ void ps_http_response_headern(ps_http_response *response, const char *name, size
 /* What a client lends to its exchanges. */
 typedef struct ps_exchange_host {
   ps_client *client; /* given to hold and release only */
-  void (*hold)(ps_client *client);
+  ps_client *(*hold)(ps_client *client);
   void (*release)(ps_client *client);
   /* Milliseconds until a request with this key may go, counting it; -1: not before its deadline. NULL: no limit. */
   int64_t (*pace)(ps_client *client, const char *api_key, int64_t now_ms, int64_t left_ms);
@@ -70,6 +70,8 @@ void ps_exchange_attach(ps_exchange *x, void *driver, void (*dispose)(void *driv
 void *ps_exchange_attached(const ps_exchange *x);
 /* Who interrupts a wait when the exchange is cancelled, from any thread; NULL: nobody. */
 void ps_exchange_set_waker(ps_exchange *x, void (*wake)(void *context), void *context);
+/* For a driver whose client listens to none: their texts are never made. */
+void ps_exchange_skip_events(ps_exchange *x);
 ps_client *ps_exchange_client(const ps_exchange *x);
 bool ps_exchange_cancelled(const ps_exchange *x);
 int64_t ps_exchange_now(const ps_exchange *x);

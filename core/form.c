@@ -124,12 +124,14 @@ struct ps_multipart {
   segment *segments;
   size_t count, current;
   int64_t position, passed; /* within the current segment; in those before it */
+  char failure[320];
   char boundary[BOUNDARY + 1];
   char content_type[BOUNDARY + 40];
 };
 
 static bool is_text(const segment *s) { return s->file < 0 && !s->source; }
 
+/* With neither file nor source: the text since the last one. */
 static void close_segment(ps_multipart *m, int file, const ps_body *source, int64_t length) {
   segment *grown = realloc(m->segments, (m->count + 1) * sizeof *grown);
   if (!grown) {
@@ -140,17 +142,11 @@ static void close_segment(ps_multipart *m, int file, const ps_body *source, int6
   m->segments = grown;
   segment *last = m->count ? &m->segments[m->count - 1] : NULL;
   size_t begin = last ? last->begin + (is_text(last) ? (size_t)last->length : 0) : 0;
+  if (file < 0 && !source) length = (int64_t)(m->text.length - begin);
   m->segments[m->count++] = (segment){file, source, begin, length};
 }
 
-/* The text since the last segment becomes one. */
-static void cut(ps_multipart *m) {
-  size_t done = 0;
-  for (size_t i = 0; i < m->count; i++) {
-    if (is_text(&m->segments[i])) done += (size_t)m->segments[i].length;
-  }
-  close_segment(m, -1, NULL, (int64_t)(m->text.length - done));
-}
+static void close_text(ps_multipart *m) { close_segment(m, -1, NULL, 0); }
 
 /* A name inside quotes: as browsers write it (WHATWG, multipart/form-data). */
 static void add_quoted(ps_buf *out, const char *s, size_t length) {
@@ -227,7 +223,8 @@ static void add_file(ps_multipart *m, const ps_value *v, const ps_sources *sourc
   if (content && content->type != PS_STRING) content = NULL;
   const ps_body *source = !content && !*path && sources ? source_of(v, sources) : NULL;
   if ((content != NULL) + (*path != '\0') + (source != NULL) != 1) {
-    ps_fault_set(fault, PS_ERROR_USAGE, "params.%s must be {path = ...} or {content = ..., filename = ..., type = ...}",
+    ps_fault_set(fault, PS_ERROR_USAGE,
+                 "params.%s must be {path = ...}, or {content = ..., filename = ..., type = ...}, or have a reader",
                  v->key);
     return;
   }
@@ -245,18 +242,28 @@ static void add_file(ps_multipart *m, const ps_value *v, const ps_sources *sourc
   if (content) {
     ps_buf_add(&m->text, content->as.text, content->length);
   } else {
-    cut(m);
+    close_text(m);
     close_segment(m, file, source, source ? source->length : size);
   }
   ps_buf_str(&m->text, "\r\n");
 }
 
-static ptrdiff_t read_segment(const ps_multipart *m, const segment *s, char *buffer, size_t size) {
+static ptrdiff_t fail(ps_multipart *m, const char *what, const char *why) {
+  snprintf(m->failure, sizeof m->failure, "%s%s%s", what, why ? ": " : "", why ? why : "");
+  return -1;
+}
+
+static const char reading[] = "the body of the request could not be read to its end";
+
+static const char *reason_of(const ps_body *source) { return source->reason ? source->reason(source->context) : NULL; }
+
+static ptrdiff_t read_segment(ps_multipart *m, const segment *s, char *buffer, size_t size) {
   int64_t left = s->length - m->position;
   size_t wanted = s->length < 0 || (int64_t)size < left ? size : (size_t)left;
   if (s->source) {
     ptrdiff_t got = s->source->read(s->source->context, buffer, wanted);
-    return got == 0 && s->length >= 0 ? -1 : got; /* it has ended too early */
+    if (got == 0 && s->length >= 0) return fail(m, reading, "it has fewer bytes than its length says");
+    return got >= 0 || got == PS_BODY_LATER ? got : fail(m, reading, reason_of(s->source));
   }
   if (s->file < 0) {
     memcpy(buffer, m->text.data + s->begin + m->position, wanted);
@@ -265,7 +272,7 @@ static ptrdiff_t read_segment(const ps_multipart *m, const segment *s, char *buf
   ssize_t n;
   do n = pread(s->file, buffer, wanted, m->position);
   while (n < 0 && errno == EINTR);
-  return n > 0 ? n : -1; /* the file has shrunk */
+  return n > 0 ? n : fail(m, reading, n == 0 ? "the file has shrunk" : strerror(errno));
 }
 
 static ptrdiff_t multipart_read(void *context, char *buffer, size_t size) {
@@ -288,7 +295,9 @@ static bool multipart_rewind(void *context) {
   m->position = m->passed = 0;
   for (size_t i = 0; i < m->count; i++) {
     const ps_body *source = m->segments[i].source;
-    if (source && !source->rewind(source->context)) return false;
+    if (!source || source->rewind(source->context)) continue;
+    fail(m, "the body could not be rewound to be sent again", reason_of(source));
+    return false;
   }
   return true;
 }
@@ -332,14 +341,14 @@ ps_multipart *ps_multipart_new(const ps_value *params, bool (*is_file)(const voi
   if (begin_multipart(m, fault)) {
     add_params(m, params, is_file, context, sources, fault);
     ps_buf_format(&m->text, "--%s--\r\n", m->boundary);
-    cut(m);
+    close_text(m);
   }
   if (m->text.failed) ps_fault_memory(fault);
   if (fault->kind != PS_ERROR_NONE) {
     ps_multipart_free(m);
     return NULL;
   }
-  m->body = (ps_body){0, multipart_read, multipart_rewind, m};
+  m->body = (ps_body){0, multipart_read, multipart_rewind, m, NULL};
   for (size_t i = 0; i < m->count; i++) {
     const segment *s = &m->segments[i];
     m->body.length = s->length < 0 || m->body.length < 0 ? -1 : m->body.length + s->length;
@@ -349,6 +358,8 @@ ps_multipart *ps_multipart_new(const ps_value *params, bool (*is_file)(const voi
 }
 
 const ps_body *ps_multipart_body(const ps_multipart *m) { return &m->body; }
+
+const char *ps_multipart_failure(const ps_multipart *m) { return m ? m->failure : ""; }
 
 int64_t ps_multipart_position(const ps_multipart *m) { return m->passed + m->position; }
 

@@ -26,7 +26,8 @@ typedef struct ps_sources {
 ps_multipart *ps_multipart_new(const ps_value *params, bool (*is_file)(const void *context, const char *key),
                                const void *context, const ps_sources *sources, ps_fault *fault);
 const ps_body *ps_multipart_body(const ps_multipart *m);
-int64_t ps_multipart_position(const ps_multipart *m);         /* bytes read since the beginning */
+int64_t ps_multipart_position(const ps_multipart *m);    /* bytes read since the beginning */
+const char *ps_multipart_failure(const ps_multipart *m); /* why it could not be read or rewound, or ""; `m` NULL: "" */
 const char *ps_multipart_content_type(const ps_multipart *m); /* with its boundary */
 void ps_multipart_free(ps_multipart *m);
 

@@ -204,6 +204,7 @@ static CURLcode set_behaviour(ps_http *h) {
   SET(CURLOPT_PROTOCOLS_STR, "https,http");
   SET(CURLOPT_FOLLOWLOCATION, 0L);
   SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+  SET(CURLOPT_PROXY, h->config->proxy);
   SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   SET(CURLOPT_PATH_AS_IS, 1L);
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -361,7 +362,7 @@ static CURLcode set_request(ps_http *h) {
   bool post = strcmp(request->method, "POST") == 0, get = strcmp(request->method, "GET") == 0;
   CURLcode code = set_headers(h);
   SET(CURLOPT_URL, request->url);
-  SET(CURLOPT_PROXY, ps_url_is_loopback(request->url) ? "" : h->config->proxy);
+  SET(CURLOPT_NOPROXY, ps_url_is_loopback(request->url) ? "*" : NULL);  /* NULL: as the environment says */
   SET(CURLOPT_CONNECTTIMEOUT_MS, (long)clamp_to_int(h->connect_limit)); /* shared out among a host's addresses */
   if (post || request->body) {
     SET(CURLOPT_POST, 1L);

@@ -5,7 +5,7 @@
  *
  * Each event gets an identifier and a time when it is added, if it has none, so that one which is sent twice counts once, and
  * when it happened. The session token that the stream takes for a key is fetched when it is needed, and again, once, when
- * the server says that it has expired. */
+ * the server says that it has expired. After a failure nothing is due for a while, and for longer after each more. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,40 +23,41 @@ typedef struct entry {
 struct ps_meter {
   ps_client *client;
   ps_clock clock;
-  entry *queue; /* a ring: `count` from `first` on */
-  size_t capacity, first, count;
-  size_t sending; /* how many of them the batch under way has */
+  size_t capacity, first, count; /* of the queue, a ring: `count` from `first` on */
+  size_t sending;                /* how many of them the batch under way has */
   int64_t max_age_ms;
   ps_exchange *pending;
   bool asks_token, renewed; /* renewed: since the last batch that was taken */
   char *token;
   int64_t token_until; /* Unix seconds */
+  int failures;        /* since a batch was taken, or skipped */
+  int64_t retry_at_ms; /* until then nothing is due */
   ps_result *result;   /* of the last exchange */
+  entry queue[];
 };
 
 ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pending) {
-  ps_meter *m = calloc(1, sizeof *m);
   size_t capacity = (size_t)(max_pending > 0 && max_pending < INT32_MAX ? max_pending : MOST_PENDING);
-  entry *queue = m ? calloc(capacity, sizeof *queue) : NULL;
+  ps_meter *m =
+    capacity < SIZE_MAX / sizeof(entry) - sizeof *m ? calloc(1, sizeof *m + capacity * sizeof(entry)) : NULL;
   ps_exchange_host host;
-  if (!queue) {
-    free(m);
-    return NULL;
-  }
+  if (!m) return NULL;
   ps_client_host(client, &host);
-  *m = (ps_meter){.client = ps_client_hold(client), .queue = queue, .capacity = capacity};
+  *m = (ps_meter){.client = ps_client_hold(client), .capacity = capacity, .retry_at_ms = INT64_MIN};
   m->clock = host.clock.now_ms ? host.clock : ps_system_clock; /* a client that there was no memory for has none */
   m->max_age_ms = max_age >= 0 && max_age < 1e9 ? (int64_t)(max_age * 1000) : 1000;
   return m;
 }
 
-static entry *entry_at(const ps_meter *m, size_t index) { return &m->queue[(m->first + index) % m->capacity]; }
+static entry *entry_at(ps_meter *m, size_t index) { return &m->queue[(m->first + index) % m->capacity]; }
 
 static void drop(ps_meter *m, size_t count) {
   for (size_t i = 0; i < count; i++) ps_value_free(entry_at(m, i)->event);
   m->first = (m->first + count) % m->capacity;
   m->count -= count;
   m->sending = 0;
+  m->failures = 0;
+  m->retry_at_ms = INT64_MIN;
 }
 
 void ps_meter_free(ps_meter *m) {
@@ -65,7 +66,6 @@ void ps_meter_free(ps_meter *m) {
   ps_exchange_free(m->pending);
   ps_result_free(m->result);
   ps_client_free(m->client);
-  free(m->queue);
   free(m->token);
   free(m);
 }
@@ -107,10 +107,18 @@ const char *ps_meter_add(ps_meter *m, const ps_value *event) {
   return NULL;
 }
 
+static int64_t until(const ps_meter *m, int64_t ms) {
+  int64_t now = m->clock.now_ms(m->clock.context);
+  return ms > now ? ms - now : 0;
+}
+
+int64_t ps_meter_pause(const ps_meter *m) { return until(m, m->retry_at_ms); }
+
 int64_t ps_meter_wait(const ps_meter *m) {
   if (m->count == 0) return -1;
-  int64_t left = entry_at(m, 0)->added_ms + m->max_age_ms - m->clock.now_ms(m->clock.context);
-  return m->count >= BATCH || left < 0 ? 0 : left;
+  int64_t due = m->count >= BATCH ? 0 : until(m, m->queue[m->first].added_ms + m->max_age_ms),
+          pause = ps_meter_pause(m);
+  return due > pause ? due : pause;
 }
 
 /* ---- Sending ---- */
@@ -160,6 +168,17 @@ static void take_token(ps_meter *m, const ps_result *r) {
   if (m->token_until <= now) m->token_until = now + 1;
 }
 
+/* After a failure, which m->result tells: false. */
+static bool pause_sending(ps_meter *m) {
+  const ps_clock *clock = &m->clock;
+  const ps_attempt failed = {.number = ++m->failures,
+                             .retry_after = ps_result_header(m->result, "Retry-After"),
+                             .unix_time = clock->unix_time(clock->context),
+                             .dice = clock->dice(clock->context)};
+  m->retry_at_ms = clock->now_ms(clock->context) + ps_retry_pause(&failed);
+  return false;
+}
+
 static bool refuse_token(ps_meter *m) {
   ps_fault fault = {.kind = PS_ERROR_NONE};
   if (!m->token) ps_fault_memory(&fault);
@@ -167,7 +186,7 @@ static bool refuse_token(ps_meter *m) {
   drop_token(m);
   ps_result_free(m->result);
   m->result = ps_result_from_fault(&fault);
-  return false;
+  return pause_sending(m);
 }
 
 bool ps_meter_feed(ps_meter *m) {
@@ -177,13 +196,13 @@ bool ps_meter_feed(ps_meter *m) {
   ps_exchange_free(m->pending);
   m->pending = NULL;
   bool good = ps_result_ok(r), expired = ps_error_kind(r) == PS_ERROR_TEMPORARY_SESSION_EXPIRED;
-  if (good && m->asks_token) take_token(m, r);
-  if (good && m->asks_token && (!m->token || !*m->token)) return refuse_token(m);
-  if (good && !m->asks_token) drop(m, m->sending);
-  if (expired) drop_token(m);
   bool again = expired && !m->renewed;
   m->renewed = again || (m->renewed && good && m->asks_token);
-  return good || again;
+  if (expired || ps_error_kind(r) == PS_ERROR_AUTHENTICATION) drop_token(m);
+  if (!good) return again || pause_sending(m);
+  if (m->asks_token) take_token(m, r);
+  else drop(m, m->sending);
+  return !m->asks_token || (m->token && *m->token) || refuse_token(m);
 }
 
 const ps_result *ps_meter_result(const ps_meter *m) {

@@ -47,19 +47,12 @@ ps_exchange *ps_exchange_new_related_object(ps_client *client, const ps_value *n
   return x;
 }
 
-static ps_result *run_to_end(ps_exchange *x) {
-  ps_exchange_run(x, -1);
-  ps_result *r = ps_exchange_result(x);
-  ps_exchange_free(x);
-  return r;
-}
-
 ps_result *ps_notification_event(ps_client *client, const ps_value *notification) {
-  return run_to_end(ps_exchange_new_event(client, notification));
+  return ps_exchange_finish(ps_exchange_new_event(client, notification));
 }
 
 ps_result *ps_notification_related_object(ps_client *client, const ps_value *notification) {
-  return run_to_end(ps_exchange_new_related_object(client, notification));
+  return ps_exchange_finish(ps_exchange_new_related_object(client, notification));
 }
 
 /* ---- Handling ---- */

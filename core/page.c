@@ -85,10 +85,7 @@ static page_style style_of(const char *kind) {
 
 /* Sets the path, without its query: that becomes params. */
 static void set_path(ps_iter *it, const char *path) {
-  if (!ps_path_is_safe(path)) {
-    ps_fault_set(&it->fault, PS_ERROR_USAGE, "the list's url %s must begin with one \"/\" and name no host", path);
-    return;
-  }
+  if (!ps_path_check("the list's url", path, &it->fault)) return;
   size_t length = strcspn(path, "?");
   it->path = ps_arena_strn(it->arena, path, length);
   if (!it->path) {
@@ -151,10 +148,7 @@ void ps_iter_set_fields(ps_iter *it, const ps_value *fields) {
 
 static const char *next_url(const ps_value *page, ps_fault *fault) {
   const char *url = ps_str(page, "next_page_url");
-  if (*url == '\0') return NULL;
-  if (ps_path_is_safe(url)) return url;
-  ps_fault_set(fault, PS_ERROR_USAGE, "next_page_url %s names a host, or is no path: it is not followed", url);
-  return NULL;
+  return *url && ps_path_check("next_page_url", url, fault) ? url : NULL;
 }
 
 /* The place after a page whose last item to be given is `last`; NULL at the end. */
@@ -267,7 +261,7 @@ ps_exchange *ps_iter_exchange(ps_iter *it) {
   const char *place = it->started ? it->next : it->place;
   ps_value *params = ps_value_new();
   const char *path = it->style == STYLE_V2 && place ? place : it->path;
-  ps_target target = {.operation = it->operation, .method = it->method, .path = path};
+  ps_target target = {.operation = it->operation, .method = it->method, .path = path, .followed = path == place};
   place_params(it, params, place);
   it->pending = ps_exchange_create(&it->host, &target, params, &it->options, &it->fault);
   ps_value_free(params);

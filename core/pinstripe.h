@@ -158,6 +158,8 @@ typedef struct ps_body {
   /* Back to the first byte; false on failure. NULL: cannot, and the call is never sent twice. */
   bool (*rewind)(void *context);
   void *context;
+  /* After a failure: why, for the call's error; NULL, or returning NULL: no more is known. */
+  const char *(*reason)(void *context);
 } ps_body;
 
 typedef enum { PS_LOG_OFF, PS_LOG_ERROR, PS_LOG_WARN, PS_LOG_INFO, PS_LOG_DEBUG } ps_log_level;
@@ -199,6 +201,9 @@ typedef struct ps_transport {
 } ps_transport;
 
 #define PS_OPTION_STRING(name, meaning) const char *name;
+#define PS_OPTION_BYTES(name, meaning)                                                                                 \
+  const char *name;                                                                                                    \
+  int64_t name##_length; /* negative: up to the first NUL */
 #define PS_OPTION_SECONDS(name, meaning) double name;
 #define PS_OPTION_COUNT(name, meaning) int64_t name;
 #define PS_OPTION_FLAG(name, meaning) int name;
@@ -221,6 +226,7 @@ typedef struct ps_call_options {
 } ps_call_options;
 
 #undef PS_OPTION_STRING
+#undef PS_OPTION_BYTES
 #undef PS_OPTION_SECONDS
 #undef PS_OPTION_COUNT
 #undef PS_OPTION_FLAG
@@ -450,6 +456,9 @@ PS_API int ps_exchange_hungry(const ps_exchange *x);
 /* The next piece; a `length` of 0 is the end; `bytes` NULL: it cannot be read. ps_exchange_run and _carry return early,
  * with PS_SEND or false, when a body is hungry. */
 PS_API void ps_exchange_feed(ps_exchange *x, const char *bytes, size_t length);
+/* After PS_SEND: the bytes of an upload cannot be had any more, or those of a download not be put anywhere, and this is why:
+ * the call ends with PS_ERROR_USAGE. */
+PS_API void ps_exchange_fail(ps_exchange *x, const char *reason);
 /* With the option `stream`: what has arrived and was not taken yet, until the next run; `*length` 0: nothing. To be asked
  * between runs, which return early when a megabyte lies there, and once more after PS_DONE. */
 PS_API const char *ps_exchange_take(ps_exchange *x, size_t *length);
@@ -681,9 +690,12 @@ PS_API ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pen
  * queued: no event, a full queue, no memory. */
 PS_API const char *ps_meter_add(ps_meter *m, const ps_value *event);
 PS_API size_t ps_meter_pending(const ps_meter *m);
-/* Milliseconds until something is due; 0: now, as 100 events are there, or one is old enough; -1: nothing is queued. */
+/* Milliseconds until something is due; 0: now, as 100 events are there, or one is old enough; -1: nothing is queued. After
+ * an error nothing is due before a pause is over, which grows like the waits between the attempts of a call (up to 5 s,
+ * or what Retry-After says) until a batch is taken; ps_meter_pause: what is left of it, 0: nothing. */
 PS_API int64_t ps_meter_wait(const ps_meter *m);
-/* Sends all that is queued, due or not. False: an error, which ps_meter_result tells; the rest is still queued. */
+PS_API int64_t ps_meter_pause(const ps_meter *m);
+/* Sends all that is queued, at once, due or not. False: an error, which ps_meter_result tells; the rest is still queued. */
 PS_API bool ps_meter_flush(ps_meter *m);
 PS_API const ps_result *ps_meter_result(const ps_meter *m);
 /* After an error that will not pass (an event that the server refuses): takes the failed batch out of the queue, and

@@ -26,12 +26,15 @@ bool ps_header_is(const char *name, const char *other) {
   return *name == *other;
 }
 
-bool ps_path_is_safe(const char *path) {
-  if (path[0] != '/' || path[1] == '/') return false;
+bool ps_path_check(const char *what, const char *path, ps_fault *fault) {
+  bool safe = path[0] == '/' && path[1] != '/';
   for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
-    if (*p <= ' ' || *p >= 0x7f || *p == '\\' || *p == '#') return false;
+    if (*p <= ' ' || *p >= 0x7f || *p == '\\' || *p == '#') safe = false;
   }
-  return true;
+  if (safe) return true;
+  ps_fault_set(fault, PS_ERROR_USAGE, "%s %.*s must begin with one \"/\", be percent-encoded and name no host", what,
+               (int)strcspn(path, "?"), path);
+  return false;
 }
 
 bool ps_url_is_loopback(const char *url) {
@@ -211,15 +214,14 @@ void ps_target_path(ps_buf *out, const ps_target *target, ps_fault *fault) {
   const ps_api_operation *op = target->operation;
   const char *const *ids = target->ids;
   size_t used = 0;
-  for (const char *p = ps_operation_path(op); *p; p++) {
-    if (*p != '{') {
-      ps_buf_char(out, *p);
-      continue;
-    }
+  for (const char *p = ps_operation_path(op);; p = strchr(p, '}') + 1) {
+    size_t length = strcspn(p, "{");
+    ps_buf_add(out, p, length);
+    p += length;
+    if (!*p) break;
     add_id(out, op, ps_operation_path_param(op, used), ids ? *ids : NULL, fault);
     if (ids && *ids) ids++;
     used++;
-    p = strchr(p, '}');
   }
   if (ids && *ids) ps_fault_set(fault, PS_ERROR_USAGE, "%s takes %zu ids, not more", ps_operation_id(op), used);
 }
@@ -450,7 +452,8 @@ static const char *idempotency_key(const header_list *h, const ps_settings *s, b
 
 static void set_headers(ps_request_plan *plan, const ps_settings *s, const char *content_type, bool v2, bool keyless,
                         ps_fault *fault) {
-  header_list h = {plan->arena, ps_arena_alloc(plan->arena, MOST_HEADERS * sizeof(ps_http_header)), 0, fault};
+  header_list h = {plan->arena, ps_arena_alloc(plan->arena, (MOST_HEADERS + MORE_HEADERS) * sizeof(ps_http_header)), 0,
+                   fault};
   if (!h.rows) {
     ps_fault_memory(fault);
     return;
@@ -466,11 +469,20 @@ static void set_headers(ps_request_plan *plan, const ps_settings *s, const char 
   if (content_type) set_header(&h, "Content-Type", content_type);
   set_callers_headers(&h, s->headers);
   set_callers_headers(&h, s->more_headers);
-  plan->http.headers = h.rows;
-  plan->http.header_count = h.count;
+  plan->http.headers = plan->headers = h.rows;
+  plan->http.header_count = plan->own_header_count = h.count;
 }
 
 /* ---- The request ---- */
+
+static bool is_test_key(const char *key) {
+  return key && (strncmp(key, "sk_test_", 8) == 0 || strncmp(key, "rk_test_", 8) == 0);
+}
+
+/* The token of a meter session has no mode of its own: it was had with the client's key. */
+static bool stands_for_test_key(const ps_settings *s) {
+  return is_test_key(s->client_key) && s->api_key && !strstr(s->api_key, "_live_");
+}
 
 static const char *base_for(const ps_settings *s, const ps_api_operation *op, ps_fault *fault) {
   static const char *const names[PS_BASES] = {"api", "files", "connect", "meter_events"};
@@ -481,7 +493,7 @@ static const char *base_for(const ps_settings *s, const ps_api_operation *op, ps
     ps_fault_set(fault, PS_ERROR_USAGE, "the option base must be api, files, connect or meter_events, not %s", name);
     return "";
   }
-  bool test_key = s->api_key && (strncmp(s->api_key, "sk_test_", 8) == 0 || strncmp(s->api_key, "rk_test_", 8) == 0);
+  bool test_key = is_test_key(s->api_key) || (i == PS_BASE_METER_EVENTS && stands_for_test_key(s));
   if (strncmp(s->bases[i], "https://", 8) != 0 && !test_key && !ps_url_is_loopback(s->bases[i])) {
     ps_fault_set(fault, PS_ERROR_USAGE, "%s_base must be https: plain http is for loopback, or for a test key", name);
   }
@@ -506,7 +518,7 @@ static void set_memory_body(ps_request_plan *plan, ps_buf *text, ps_fault *fault
   const char *copy = text->failed ? NULL : ps_arena_strn(plan->arena, ps_buf_text(text), text->length);
   if (!copy) ps_fault_memory(fault);
   plan->source = (struct ps_memory_body){copy, text->length, 0};
-  plan->memory = (ps_body){(int64_t)text->length, memory_read, memory_rewind, &plan->source};
+  plan->memory = (ps_body){(int64_t)text->length, memory_read, memory_rewind, &plan->source, NULL};
   plan->http.body = &plan->memory;
 }
 
@@ -526,7 +538,7 @@ static const char *encode_body(ps_request_plan *plan, const char *encoding, cons
   }
   ps_buf text = PS_BUF_INIT;
   bool json = strcmp(encoding, "json") == 0;
-  if (s->body) ps_buf_str(&text, s->body);
+  if (s->body) ps_buf_add(&text, s->body, s->body_length < 0 ? strlen(s->body) : (size_t)s->body_length);
   else if (json) ps_json_write(&text, params);
   else ps_form_encode(&text, params);
   set_memory_body(plan, &text, fault);
@@ -537,11 +549,8 @@ static const char *encode_body(ps_request_plan *plan, const char *encoding, cons
 
 /* "/v1/charges?limit=3" in two. */
 static void split_path(ps_buf *path, ps_buf *query, const char *given, ps_fault *fault) {
-  if (!ps_path_is_safe(given)) {
-    ps_fault_set(fault, PS_ERROR_USAGE, "the path %s must begin with one \"/\", be percent-encoded and name no host",
-                 given);
-  }
   size_t length = strcspn(given, "?");
+  ps_path_check("the path", given, fault);
   ps_buf_add(path, given, length);
   if (given[length]) ps_buf_str(query, given + length + 1);
 }
@@ -554,17 +563,23 @@ static void set_url(ps_request_plan *plan, const char *base, ps_buf *path, ps_bu
   if (!plan->http.url) ps_fault_memory(fault);
 }
 
-/* Adds params to the query that the path had; the params win. */
-static void add_query(ps_buf *query, const ps_value *params, ps_fault *fault) {
-  if (query->length == 0 || !ps_first(params)) {
-    ps_form_encode(query, params);
-    return;
+/* Unites the query that the path had with the params, which win. Those of a body stay there: what both say moves to them. */
+static void unite_query(ps_buf *query, ps_value *params, bool in_body, ps_fault *fault) {
+  bool both = query->length > 0 && ps_first(params);
+  if (!both && !in_body) ps_form_encode(query, params);
+  if (!both) return;
+  ps_value *merged = ps_query_merge(ps_buf_text(query), params), *rest = in_body ? ps_value_new() : NULL;
+  for (const ps_value *v = ps_first(rest ? merged : NULL); v; v = ps_next(v)) {
+    bool own = ps_map_get(params, v->key, v->key_length) != NULL;
+    ps_value_copy(ps_map_setn(own ? params : rest, v->key, v->key_length), v);
   }
-  ps_value *merged = ps_query_merge(ps_buf_text(query), params);
   query->length = 0;
-  ps_form_encode(query, merged);
-  if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(merged);
+  ps_form_encode(query, rest ? rest : merged);
+  ps_value_poison(params, ps_value_fault(merged));
+  ps_value_poison(params, ps_value_fault(rest));
+  if (fault->kind == PS_ERROR_NONE) *fault = *ps_value_fault(params);
   ps_value_free(merged);
+  ps_value_free(rest);
 }
 
 static const char *encoding_for(const ps_target *target, const char *method, bool v2) {
@@ -621,11 +636,13 @@ static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *
   ps_value *prepared = prepare_params(&p, params, op ? ps_operation_params(op) : NULL);
   if (op && strcmp(ps_operation_base(op), "connect") == 0)
     prepared = add_client_id(prepared, s, ps_operation_params(op), fault);
-  bool good = fault->kind == PS_ERROR_NONE;
+  bool good = fault->kind == PS_ERROR_NONE, in_query = strcmp(encoding, "query") == 0;
   if (good && s->body && (ps_count(params) > 0 || strcmp(plan->http.method, "POST") != 0)) {
     ps_fault_set(fault, PS_ERROR_USAGE, "the option body is for a POST, in place of its params");
-  } else if (good && strcmp(encoding, "query") == 0) add_query(&query, prepared, fault);
-  else if (good) content_type = encode_body(plan, encoding, prepared, s, fault);
+  } else if (good) {
+    if (in_query || !target->followed) unite_query(&query, prepared, !in_query, fault);
+    if (!in_query) content_type = encode_body(plan, encoding, prepared, s, fault);
+  }
   ps_value_free(prepared);
   set_url(plan, base_for(s, op, fault), &path, &query, fault);
   set_headers(plan, s, content_type, v2, target->keyless, fault);

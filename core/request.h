@@ -9,7 +9,7 @@ enum { PS_BASE_API, PS_BASE_FILES, PS_BASE_CONNECT, PS_BASE_METER_EVENTS, PS_BAS
 
 /* Options of a client or call after defaults; what a request is made with. Strings are the client's or the exchange's. */
 typedef struct ps_settings {
-  const char *api_key;
+  const char *api_key, *client_key;            /* the call's, and the client's own */
   const char *stripe_account, *stripe_context; /* NULL or "": none */
   const char *stripe_version, *call_version;   /* the client's and the call's, or NULL; an operation's stands between */
   const char *idempotency_key;                 /* NULL: a fresh one */
@@ -21,6 +21,7 @@ typedef struct ps_settings {
   const char *user_agents[2], *client_user_agent;    /* those headers, from ps_settings_describe; of v1 and v2 */
   bool strict;
   const char *body, *content_type; /* the exact body, and what it is, in place of the params; or NULL */
+  int64_t body_length;             /* negative: up to its NUL */
   ps_sources sources;              /* of an upload's file, beside the params */
   int64_t max_retries, max_body;
   double timeout, connect_timeout, deadline; /* seconds; deadline negative: not set */
@@ -39,11 +40,16 @@ typedef struct ps_target {
   const char *method, *path;         /* of ps_request, else NULL */
   const char *const *ids;
   bool download, keyless; /* a file's bytes, whatever the table says; no key is sent for them */
+  bool followed;          /* the path is a page's own word for the next one, to be sent as it is */
 } ps_target;
+
+enum { MORE_HEADERS = 2 /* Range and If-Range, of a download that goes on */ };
 
 typedef struct ps_request_plan {
   ps_arena *arena;
-  ps_http_request http; /* timeouts are the exchange's */
+  ps_http_request http;    /* timeouts are the exchange's */
+  ps_http_header *headers; /* its own, and room for MORE_HEADERS */
+  size_t own_header_count;
   const ps_api_operation *operation;
   const char *path;            /* of the URL, with the query */
   const char *idempotency_key; /* NULL: none */
@@ -72,8 +78,9 @@ void ps_request_dispose(ps_request_plan *plan);
 bool ps_url_is_loopback(const char *url);
 /* Header names compare without case, in ASCII. */
 bool ps_header_is(const char *name, const char *other);
-/* Whether an address from outside may be followed with a key: one leading "/", not "//", no control character. */
-bool ps_path_is_safe(const char *path);
+/* Whether an address from outside may be followed with a key: one leading "/", not "//", no control character. If not, the
+ * fault tells it, called `what`, but for its query. */
+bool ps_path_check(const char *what, const char *path, ps_fault *fault);
 /* A fresh UUID (version 4, RFC 9562); false: the random source failed. */
 bool ps_uuid(char out[37]);
 

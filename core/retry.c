@@ -1,5 +1,6 @@
 /* Whether and when a request is sent again. WIRE's table, in its order:
  *
+ *   session expired         no, whatever the status: only another token helps
  *   Stripe-Should-Retry     true: yes, false: no
  *   409, 429, 500 and above yes
  *   other status            no
@@ -18,6 +19,7 @@ enum { RETRY_AFTER_CAP = 60 };
 static const double longest_wait_ms = 1e15; /* what a rate of next to nothing comes to */
 
 static bool is_wanted(const ps_attempt *a) {
+  if (a->failure == PS_ERROR_TEMPORARY_SESSION_EXPIRED) return false;
   if (a->status == 0) return a->failure == PS_ERROR_CONNECTION || a->failure == PS_ERROR_TIMEOUT;
   if (a->should_retry && strcmp(a->should_retry, "true") == 0) return true;
   if (a->should_retry && strcmp(a->should_retry, "false") == 0) return false;
@@ -57,12 +59,16 @@ static int64_t backoff_ms(const ps_attempt *a) {
   return (int64_t)(longest * (0.5 + 0.5 * a->dice) * 1000);
 }
 
-int64_t ps_retry_wait(const ps_attempt *a) {
-  if (!is_wanted(a) || !is_allowed(a)) return -1;
+int64_t ps_retry_pause(const ps_attempt *a) {
   int64_t wait = backoff_ms(a);
   int64_t asked = a->retry_after ? ps_retry_after(a->retry_after, a->unix_time) : 0;
   if (asked > RETRY_AFTER_CAP) asked = RETRY_AFTER_CAP;
-  if (asked * 1000 > wait) wait = asked * 1000;
+  return asked * 1000 > wait ? asked * 1000 : wait;
+}
+
+int64_t ps_retry_wait(const ps_attempt *a) {
+  if (!is_wanted(a) || !is_allowed(a)) return -1;
+  int64_t wait = ps_retry_pause(a);
   return a->left_ms >= 0 && wait >= a->left_ms ? -1 : wait;
 }
 

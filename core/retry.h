@@ -10,7 +10,7 @@ typedef struct ps_attempt {
   int status;               /* 0: no reply */
   const char *should_retry; /* Stripe-Should-Retry, or NULL */
   const char *retry_after;  /* Retry-After, or NULL */
-  ps_error failure;         /* without a reply */
+  ps_error failure;         /* what came of it */
   ps_outcome outcome;       /* without a reply: not_sent or unknown */
   bool only_if_not_sent;    /* OAuth, a body without rewind */
   int64_t unix_time;        /* for a Retry-After that is a date */
@@ -20,6 +20,9 @@ typedef struct ps_attempt {
 
 /* Milliseconds to wait before the next attempt, or -1: stop. */
 int64_t ps_retry_wait(const ps_attempt *a);
+/* That wait by itself, for whoever has decided to try again: it grows with the attempt's number, and is not shorter than what
+ * Retry-After says. */
+int64_t ps_retry_pause(const ps_attempt *a);
 /* Seconds of a Retry-After value (RFC 9110, 10.2.3: seconds or a date), 0 if it is neither or past. */
 int64_t ps_retry_after(const char *value, int64_t unix_time);
 

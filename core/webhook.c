@@ -228,11 +228,9 @@ ps_result *ps_notification_parse(const char *body, size_t length, const char *he
 }
 
 ps_result *ps_event_parse_without_verification(const char *body, size_t length) {
-  verdict v = {.code = NULL};
-  return parse(&v, body, length, false, true);
+  return parse(&(verdict){.code = NULL}, body, length, false, true);
 }
 
 ps_result *ps_notification_parse_without_verification(const char *body, size_t length) {
-  verdict v = {.code = NULL};
-  return parse(&v, body, length, true, true);
+  return parse(&(verdict){.code = NULL}, body, length, true, true);
 }

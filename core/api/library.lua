@@ -5,7 +5,7 @@
 ---A file that is read while it is sent.
 ---@class pinstripe.source
 ---@field reader (fun(): string?, string?)|file* # the next bytes; nil at the end; nil and why not
----@field rewind? fun(): any # back to the first byte, true; without it nothing is sent twice
+---@field rewind? fun(): any, any # back to the first byte, true; without it nothing is sent twice
 ---@field length? integer
 ---@field filename? string
 ---@field type? string
@@ -60,7 +60,7 @@
 
 ---@class pinstripe.call_options
 ---@field progress? fun(done: integer, total?: integer) # of an upload or download
----@field write_to? fun(bytes: string) # of a download: where its bytes go
+---@field write_to? fun(bytes: string): any, any # of a download: where its bytes go; nil and why not
 ---@field fields? string[] # build only these, as "customer.email"
 ---@field cursor? string # of `each`: go on where this stood
 

@@ -4,6 +4,7 @@
 import datetime
 import decimal
 import io
+import os
 from types import TracebackType
 from typing import (
     Any,
@@ -18,6 +19,8 @@ from typing import (
     Literal,
     Mapping,
     Optional,
+    Protocol,
+    Sequence,
     Tuple,
     TypeVar,
     Union,
@@ -36,6 +39,15 @@ Number = Union[decimal.Decimal, int, float, str]
 File = Any
 Items = Union[List[T], Tuple[T, ...]]
 WebhookPayload = Union[str, bytes, bytearray]
+Text = Union[str, bytes, None]
+Secrets = Union[str, bytes, Sequence[Union[str, bytes]], None]
+
+Progress = Callable[[int, Optional[int]], object]
+
+class _Write(Protocol):
+    def write(self, piece: bytes, /) -> object: ...
+
+Writer = Union[Callable[[bytes], object], _Write]
 
 class Unset: ...
 
@@ -59,6 +71,11 @@ class RequestOptions(TypedDict, total=False):
     timeout: Optional[float]
     deadline: Optional[float]
     max_retries: Optional[int]
+    # Of uploads and downloads.
+    progress: Optional[Progress]
+    save_to: Union[str, "os.PathLike[str]", None]
+    write_to: Optional[Writer]
+    max_body: Optional[int]
 
 class BaseAddresses(TypedDict, total=False):
     api: str
@@ -423,37 +440,61 @@ class StripeClient(_services.V1Services):
     def oauth(self) -> OAuthService: ...
     def raw_request(self, method_: str, url_: str, **params: Any) -> StripeResponse: ...
     async def raw_request_async(self, method_: str, url_: str, **params: Any) -> StripeResponse: ...
-    def download(self, url: str, **options: Any) -> bytes: ...
+    def download(
+        self,
+        url: str,
+        *,
+        save_to: Union[str, "os.PathLike[str]", None] = None,
+        write_to: Optional[Writer] = None,
+        progress: Optional[Progress] = None,
+        max_body: Optional[int] = None,
+        **options: Any,
+    ) -> bytes: ...
+    async def download_async(
+        self,
+        url: str,
+        *,
+        save_to: Union[str, "os.PathLike[str]", None] = None,
+        write_to: Optional[Writer] = None,
+        progress: Optional[Progress] = None,
+        max_body: Optional[int] = None,
+        **options: Any,
+    ) -> bytes: ...
+    def meter_stream(self, max_age: float = 1, max_pending: int = 10000) -> MeterStream: ...
     def deserialize(self, resp: Any, params: Any = None, *, api_mode: str = "V1") -> Any: ...
     def construct_event(
         self,
         payload: WebhookPayload,
-        sig_header: Optional[str],
-        secret: Union[str, List[str], None],
-        tolerance: Optional[int] = 300,
+        sig_header: Text,
+        secret: Secrets,
+        tolerance: Optional[float] = 300,
+        *,
+        now: Optional[float] = None,
     ) -> _o.Event: ...
     def construct_event_without_verification(self, payload: WebhookPayload) -> _o.Event: ...
     def parse_event_notification(
         self,
         raw: WebhookPayload,
-        sig_header: Optional[str],
-        secret: Union[str, List[str], None],
-        tolerance: Optional[int] = 300,
+        sig_header: Text,
+        secret: Secrets,
+        tolerance: Optional[float] = 300,
+        *,
+        now: Optional[float] = None,
     ) -> EventNotification: ...
     def parse_event_notification_without_verification(self, payload: WebhookPayload) -> EventNotification: ...
     def notification_handler(
-        self, webhook_secret: Optional[str], fallback_callback: Fallback
+        self, webhook_secret: Secrets, fallback_callback: Fallback
     ) -> StripeEventNotificationHandler: ...
     def notification_handler_without_verification(
         self, fallback_callback: Fallback
     ) -> StripeEventNotificationHandlerWithoutVerification: ...
     def async_notification_handler(
-        self, webhook_secret: Optional[str], fallback_callback: AsyncFallback
+        self, webhook_secret: Secrets, fallback_callback: AsyncFallback
     ) -> AsyncStripeEventNotificationHandler: ...
     def async_notification_handler_without_verification(
         self, fallback_callback: AsyncFallback
     ) -> AsyncStripeEventNotificationHandlerWithoutVerification: ...
-    def with_stripe_context(self, context: Union[str, StripeContext, None]) -> StripeClient: ...
+    def with_stripe_context(self, stripe_context: Union[str, StripeContext, None]) -> StripeClient: ...
 
 def set_app_info(
     name: str, partner_id: Optional[str] = None, url: Optional[str] = None, version: Optional[str] = None
@@ -472,6 +513,10 @@ class HTTPClient:
     def request(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> Tuple[Any, int, Mapping[str, str]]: ...
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> Tuple[Any, int, Mapping[str, str]]: ...
+    async def sleep_async(self, secs: float) -> None: ...
     def close(self) -> None: ...
     async def close_async(self) -> None: ...
 
@@ -494,6 +539,26 @@ class UrllibClient(_Shell): ...
 class UrlFetchClient(_Shell): ...
 
 def new_default_http_client(*args: Any, **keywords: Any) -> HTTPClient: ...
+
+# Meters
+
+class MeterStream:
+    def add(self, event: Mapping[str, Any]) -> Optional[StripeError]: ...
+    async def add_async(self, event: Mapping[str, Any]) -> Optional[StripeError]: ...
+    def flush(self) -> None: ...
+    async def flush_async(self) -> None: ...
+    def pending(self) -> int: ...
+    def skip(self) -> List[Dict[str, Any]]: ...
+    def close(self) -> None: ...
+    async def close_async(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None: ...
 
 # The sandbox
 
@@ -530,6 +595,13 @@ class Sandbox:
     def deliveries(self, **query: Any) -> List[UntypedStripeObject[Any]]: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
+    def duplicate(self, **match: Any) -> int: ...
+    def reorder(self, **match: Any) -> int: ...
+    def drop(self, **match: Any) -> int: ...
+    def resend(self, event: str, destination: Optional[str] = None) -> int: ...
+    def helpers(self) -> List[str]: ...
+    def run(self, name: str, id: str, **params: Any) -> Any: ...
+    def move(self, object: str, id: str, set: Mapping[str, Any], event: Optional[str] = None) -> Any: ...
 
 def sandbox(*, port: Optional[int] = None, listen: Optional[str] = None, seed: Optional[int] = None) -> Sandbox: ...
 
@@ -540,10 +612,12 @@ class Webhook:
     @staticmethod
     def construct_event(
         payload: WebhookPayload,
-        sig_header: Optional[str],
-        secret: Union[str, List[str], None],
-        tolerance: Optional[int] = 300,
+        sig_header: Text,
+        secret: Secrets,
+        tolerance: Optional[float] = 300,
         api_key: Optional[str] = None,
+        *,
+        now: Optional[float] = None,
     ) -> _o.Event: ...
     @staticmethod
     def construct_event_without_verification(payload: WebhookPayload) -> _o.Event: ...
@@ -552,15 +626,17 @@ class WebhookSignature:
     EXPECTED_SCHEME: str
     @classmethod
     def generate_signature_header(
-        cls, payload: WebhookPayload, secret: str, timestamp: Optional[int] = None
+        cls, payload: WebhookPayload, secret: Union[str, bytes], timestamp: Optional[int] = None
     ) -> str: ...
     @classmethod
     def verify_header(
         cls,
         payload: WebhookPayload,
-        header: Optional[str],
-        secret: Union[str, List[str], None],
-        tolerance: Optional[int] = None,
+        header: Text,
+        secret: Secrets,
+        tolerance: Optional[float] = None,
+        *,
+        now: Optional[float] = None,
     ) -> bool: ...
 
 class StripeContext:
@@ -612,8 +688,8 @@ class _AsyncHandler(_Handler, _events._AsyncRegistration):
     ) -> Callable[[EventNotification, StripeClient], Awaitable[bool]]: ...
 
 class StripeEventNotificationHandler(_SyncHandler):
-    def __init__(self, client: StripeClient, webhook_secret: Optional[str], fallback_callback: Fallback) -> None: ...
-    def handle(self, webhook_body: WebhookPayload, sig_header: Optional[str]) -> None: ...
+    def __init__(self, client: StripeClient, webhook_secret: Secrets, fallback_callback: Fallback) -> None: ...
+    def handle(self, webhook_body: WebhookPayload, sig_header: Text) -> None: ...
     @staticmethod
     def without_verification(
         client: StripeClient, fallback_callback: Fallback
@@ -624,10 +700,8 @@ class StripeEventNotificationHandlerWithoutVerification(_SyncHandler):
     def handle(self, webhook_body: WebhookPayload) -> None: ...
 
 class AsyncStripeEventNotificationHandler(_AsyncHandler):
-    def __init__(
-        self, client: StripeClient, webhook_secret: Optional[str], fallback_callback: AsyncFallback
-    ) -> None: ...
-    async def handle_async(self, webhook_body: WebhookPayload, sig_header: Optional[str]) -> None: ...
+    def __init__(self, client: StripeClient, webhook_secret: Secrets, fallback_callback: AsyncFallback) -> None: ...
+    async def handle_async(self, webhook_body: WebhookPayload, sig_header: Text) -> None: ...
     @staticmethod
     def without_verification(
         client: StripeClient, fallback_callback: AsyncFallback

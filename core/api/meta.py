@@ -16,7 +16,7 @@ from tables import DEPRECATED, FLAGS, NONE, PARAMS_REQUIRED, Operation, Tables
 PLAIN = {"any": "any", "string": "string", "int": "integer", "number": "number", "bool": "boolean",
          "timestamp": "integer", "decimal": "string", "int64": "string", "file": "pinstripe.upload"}
 SENT = {"decimal": "string|number", "int64": "string|integer"}  # written as strings by the library
-OPTION = {"STRING": "string", "SECONDS": "number", "COUNT": "integer", "FLAG": "boolean",
+OPTION = {"STRING": "string", "BYTES": "string", "SECONDS": "number", "COUNT": "integer", "FLAG": "boolean",
           "MAP": "table<string, string>", "EVENTS": "fun(event: pinstripe.call_event)"}
 KEYWORDS = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
             "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",

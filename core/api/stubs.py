@@ -395,21 +395,21 @@ class Stubs:
         for event_type, thin, data, *_ in self.t.events:
             if not thin:
                 continue
-            name = self.rule.camel(event_type)
+            name, type_ = self.rule.camel(event_type), f"_t.Literal[{quoted(event_type)}]"
+            about = self.t.d.events["v2"][event_type].get("of", ())
+            of = either([self.object_name(page, self.t.object_names.index(o)) for o in about] or ["_t.Any"])
             lines = [
-                "related_object: _t.Any",
+                f"type: {type_}",
                 f"def fetch_event(self) -> {name}Event: ...",
                 f"async def fetch_event_async(self) -> {name}Event: ...",
-                "def fetch_related_object(self) -> _t.Any: ...",
-                "async def fetch_related_object_async(self) -> _t.Any: ...",
+                f"def fetch_related_object(self) -> {of}: ...",
+                f"async def fetch_related_object_async(self) -> {of}: ...",
             ]
             page.blocks.append("\n".join([f"class {name}EventNotification(_l.EventNotification):", *indent(lines)]))
-            inner = (
-                []
-                if data == NONE
-                else ["class Data(_l.StripeObject):", *indent(self.members(data, page) or ["..."]), "data: Data"]
-            )
-            page.blocks.append("\n".join([f"class {name}Event(_l.ThinEvent):", *indent(inner or ["..."])]))
+            inner = [f"type: {type_}"]
+            if data != NONE:
+                inner += ["class Data(_l.StripeObject):", *indent(self.members(data, page) or ["..."]), "data: Data"]
+            page.blocks.append("\n".join([f"class {name}Event(_l.ThinEvent):", *indent(inner)]))
             word = re.sub(r"\[", "_including_", event_type.replace(".", "_")).replace("]", "")
             handler.append((word, f"{name}EventNotification"))
         page.blocks.append("class UnknownEventNotification(_l.UnknownEventNotification): ...")

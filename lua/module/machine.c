@@ -34,6 +34,7 @@ int end_reading(machine *m, int results) {
 static int machine_run(lua_State *L) {
   machine *m = check_machine(L, 1);
   lua_pushboolean(L, ps_exchange_run(m->exchange, SLICE_MS) == PS_DONE);
+  if (ps_exchange_hungry(m->exchange)) ps_exchange_fail(m->exchange, "there is no reader"); /* nor any Lua to ask one */
   return 1;
 }
 
@@ -71,12 +72,19 @@ static int machine_hungry(lua_State *L) {
   return 1;
 }
 
-/* machine:feed(bytes); "" is the end, nil a failure. */
+/* machine:feed(bytes); "" is the end. */
 static int machine_feed(lua_State *L) {
-  size_t length = 0;
+  size_t length;
   machine *m = check_machine(L, 1);
-  const char *bytes = lua_isnil(L, 2) ? NULL : luaL_checklstring(L, 2, &length);
+  const char *bytes = luaL_checklstring(L, 2, &length);
   ps_exchange_feed(m->exchange, bytes, length);
+  return 0;
+}
+
+/* machine:fail(why): the bytes of a transfer cannot be had, or be put anywhere. */
+static int machine_fail(lua_State *L) {
+  machine *m = check_machine(L, 1);
+  ps_exchange_fail(m->exchange, luaL_checkstring(L, 2));
   return 0;
 }
 
@@ -340,7 +348,17 @@ static int machine_event(lua_State *L) {
 }
 
 const luaL_Reg machine_methods[] = {
-  {"run", machine_run},         {"step", machine_step},     {"carry", machine_carry},       {"wait", machine_wait},
-  {"request", machine_request}, {"answer", machine_answer}, {"event", machine_event},       {"hungry", machine_hungry},
-  {"feed", machine_feed},       {"take", machine_take},     {"progress", machine_progress}, {NULL, NULL},
+  {"run", machine_run},
+  {"step", machine_step},
+  {"carry", machine_carry},
+  {"wait", machine_wait},
+  {"request", machine_request},
+  {"answer", machine_answer},
+  {"event", machine_event},
+  {"hungry", machine_hungry},
+  {"feed", machine_feed},
+  {"fail", machine_fail},
+  {"take", machine_take},
+  {"progress", machine_progress},
+  {NULL, NULL},
 };

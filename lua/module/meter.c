@@ -3,6 +3,8 @@
  * core's own transport, as Lua cannot be called then. */
 #include "module.h"
 
+#include <stdio.h>
+
 typedef struct meter {
   machine machine; /* first: a machine's methods work on a meter; the exchange is the meter's own */
   ps_meter *meter;
@@ -15,10 +17,23 @@ static meter *check_meter(lua_State *L) {
   return m;
 }
 
+/* A finalizer cannot tell anybody else. */
+static void warn_of_loss(lua_State *L, const ps_meter *m) {
+#if LUA_VERSION_NUM >= 504
+  char count[120];
+  snprintf(count, sizeof count,
+           "pinstripe: a meter stream ended, and %zu of its events were not sent: ", ps_meter_pending(m));
+  lua_warning(L, count, 1);
+  lua_warning(L, ps_error_message(ps_meter_result(m)), 0);
+#else
+  (void)L, (void)m;
+#endif
+}
+
 int meter_gc(lua_State *L) {
   meter *m = test_userdata(L, 1, METER_TYPE);
   if (!m) return 0;
-  if (m->meter && m->flushes) ps_meter_flush(m->meter);
+  if (m->meter && m->flushes && !ps_meter_flush(m->meter)) warn_of_loss(L, m->meter);
   ps_meter_free(m->meter);
   *m = (meter){.meter = NULL};
   return 0;
@@ -50,14 +65,16 @@ static int meter_add(lua_State *L) {
   return 1;
 }
 
-/* meter:pending() → how many events are queued, seconds until something is due (nil: nothing is queued) */
+/* meter:pending() → how many events are queued, seconds until something is due (nil: nothing is queued), and whether that is
+ * the pause after a failure */
 static int meter_pending(lua_State *L) {
   const meter *m = check_meter(L);
   int64_t wait = ps_meter_wait(m->meter);
   push_integer(L, (int64_t)ps_meter_pending(m->meter));
   if (wait < 0) return 1;
   lua_pushnumber(L, (lua_Number)wait / 1000);
-  return 2;
+  lua_pushboolean(L, ps_meter_pause(m->meter) > 0);
+  return 3;
 }
 
 /* meter:fetch() → whether something is to be sent: a driver steps the meter then, and feeds it */

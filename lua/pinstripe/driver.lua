@@ -13,10 +13,17 @@ local function tell(hooks, machine)
   end
 end
 
+local function starve(machine)
+  if machine:hungry() then machine:fail "there is no reader" end
+end
+
 local function carry(machine, tend)
-  while not machine:carry() do
-    if tend then tend(machine) end
-  end
+  tend = tend or starve
+  local done
+  repeat
+    done = machine:carry()
+    tend(machine)
+  until done
 end
 
 -- The reader of a body that is fed, for a transport: it waits until there are bytes.
@@ -38,6 +45,7 @@ local function send(transport, machine, tend)
   if fed then request.reader = feed_reader(request.reader, machine, tend) end
   local _, misuse = machine:answer(transport.send(request))
   if misuse then error(misuse, 0) end
+  if tend then tend(machine) end
 end
 
 local function wait(transport, machine)
@@ -51,7 +59,6 @@ function driver.drive(state, machine, tend)
   while true do
     local step = machine:step()
     if hooks then tell(hooks, machine) end
-    if tend then tend(machine) end
     if step == "done" then return end
     if step == "wait" then
       wait(transport, machine)

@@ -7,8 +7,9 @@
 --     stripe:download(file.url, { write_to = function(bytes) ... end })
 --
 -- A reader returns the next bytes, nil at the end, or nil and why it cannot. Only with a `rewind` is it asked for the
--- first bytes again, when the request is to be sent again; a file that can seek has one. The functions run between the
--- pieces of a transfer, may raise, and over a transport that yields they may yield.
+-- first bytes again, when the request is to be sent again; a file that can seek has one. A writer, too, may return nil
+-- and why it cannot. The functions run between the pieces of a transfer, may raise, and over a transport that yields
+-- they may yield.
 
 local core = require "pinstripe.core"
 local iterator = require "pinstripe.iterator"
@@ -42,6 +43,7 @@ end
 local function take_source(name, file)
   if io.type(file) then file = { reader = file } end
   if type(file) ~= "table" or file.reader == nil then return nil end
+  check(file.path == nil and file.content == nil, name, "reader is in place of path and content: give one", 4)
   local read, rewind, length = file.reader, file.rewind, file.length
   if io.type(read) then
     check(io.type(read) == "file", name, "reader is a closed file", 4)
@@ -63,7 +65,12 @@ local function next_piece(source)
   if piece ~= nil and type(piece) ~= "string" then
     error("a reader must return a string or nil, not a " .. type(piece), 0)
   end
-  return piece or (why == nil and "" or nil)
+  if piece == nil and why == nil then piece = "" end
+  return piece, why
+end
+
+local function reason(why)
+  return why == nil and "it does not say why" or tostring(why)
 end
 
 local function feed(source, machine)
@@ -72,9 +79,13 @@ local function feed(source, machine)
   local again = source.attempt > 0 and source.attempt ~= attempt
   if source.attempt ~= attempt then source.given = 0 end
   source.attempt = attempt
-  if again and not source.rewind() then return machine:feed(nil) end
-  local piece = next_piece(source)
-  source.given = source.given + #(piece or "")
+  if again then
+    local good, why = source.rewind()
+    if not good then return machine:fail("rewind: " .. reason(why)) end
+  end
+  local piece, why = next_piece(source)
+  if not piece then return machine:fail("reader: " .. reason(why)) end
+  source.given = source.given + #piece
   if source.most and source.given > source.most then
     error(("a reader gave more than the %d bytes of its length"):format(source.most), 0)
   end
@@ -88,7 +99,10 @@ Tender.__index = Tender
 
 function Tender:__call(machine)
   if self.write then
-    for bytes in machine.take, machine do self.write(bytes) end
+    for bytes in machine.take, machine do
+      local good, why = self.write(bytes)
+      if not good and why ~= nil then return machine:fail("write_to: " .. reason(why)) end
+    end
   end
   if self.source then feed(self.source, machine) end
   if not self.progress then return end

@@ -212,7 +212,10 @@ local function request(self, ...)
   local state = state_of(self, "request")
   local call, fields = core.request(state.core, ...)
   if not call then error(fields, 2) end
-  return iterator.finish(state, call, fields)
+  local object, other = iterator.finish(state, call, fields)
+  local options = select(4, ...)
+  if object ~= nil and type(options) == "table" and options.save_to then object = true end -- as other downloads
+  return object, other
 end
 
 local function new_client(state)

@@ -4,9 +4,14 @@
 --     stream:add{ event_name = "api_requests", payload = { stripe_customer_id = "cus_1", value = "25" } }
 --     pinstripe.check(stream:close())
 --
--- What is queued stays so until the server has taken it: after an error the next flush sends it again, and the
--- identifier that each event has lets it count once. A stream that is collected, as at the end of a script, sends what
--- is queued first, but not over a transport in Lua, and not after an os.exit that leaves the state open: close it.
+-- What is queued stays so until the server has taken it: after an error it is sent again, by a flush at once, by an add
+-- when a pause is over, and the identifier that each event has lets it count once.
+--
+-- A stream that is collected, as at the end of a script, sends what is queued first. Over a transport in Lua, which is
+-- not to be called in the middle of anything, the end of the Lua state does so, and a stream that nobody closes stays
+-- till then; the transport cannot yield there, and what it holds may be gone. Nothing is sent where the state is never
+-- closed, as by os.exit(code): close the stream before, or end with os.exit(code, true). Lua 5.4 warns of events that
+-- were not sent at the end.
 
 local core = require "pinstripe.core"
 local iterator = require "pinstripe.iterator"
@@ -36,16 +41,6 @@ local function take_options(options)
     end
   end
   return check_number(options, "max_age", 0), check_number(options, "max_pending", 1)
-end
-
---- A stream. Options: max_age, the seconds after which an event is due though its batch is not full (1); max_pending,
--- how many may be queued (10,000).
-function meter.meter_stream(self, options)
-  local state = type(self) == "table" and rawget(self, iterator.STATE)
-  if not state then error("meter_stream is a method: call it with a colon, as stripe:meter_stream()", 2) end
-  local max_age, max_pending = take_options(options)
-  local handle = core.meter(state.core, max_age, max_pending, state.transport == nil)
-  return setmetatable({ state = state, handle = handle }, Stream)
 end
 
 -- Lua 5.1 cannot yield out of a pcall: there a sender that raised is known by its coroutine alone.
@@ -79,18 +74,54 @@ local function flush(self, handle)
     run(self, handle)
     good, err = handle:feed_back()
   end
-  self.flushing = nil
+  self.flushing, self.failure = nil, err
   return good, err
 end
 
+-- The streams over transports in Lua that are not closed, each with what the end of the Lua state finalizes.
+local open = {}
+
+local function finish(stream)
+  if not open[stream] then return end
+  open[stream], stream.flushing = nil, nil -- a coroutine that was sending never goes on
+  local ok, good, err = pcall(flush, stream, stream.handle)
+  local warn, count = rawget(_G, "warn"), stream.handle:pending()
+  if ok and good or count == 0 or not warn then return end
+  warn(("pinstripe: a meter stream ended, and %d of its events were not sent: %s"):format(count,
+    tostring(not ok and good or err)))
+end
+
+-- What is made after the stream's handle is finalized before it.
+local function keep(stream)
+  local proxy = rawget(_G, "newproxy")
+  local guard = proxy and proxy(true) or {}
+  local meta = proxy and getmetatable(guard) or {}
+  function meta.__gc() finish(stream) end
+  open[stream] = proxy and guard or setmetatable(guard, meta)
+end
+
+--- A stream. Options: max_age, the seconds after which an event is due though its batch is not full (1); max_pending,
+-- how many may be queued (10,000).
+function meter.meter_stream(self, options)
+  local state = type(self) == "table" and rawget(self, iterator.STATE)
+  if not state then error("meter_stream is a method: call it with a colon, as stripe:meter_stream()", 2) end
+  local max_age, max_pending = take_options(options)
+  local handle = core.meter(state.core, max_age, max_pending, state.transport == nil)
+  local stream = setmetatable({ state = state, handle = handle }, Stream)
+  if state.transport then keep(stream) end
+  return stream
+end
+
 --- Queues an event: true. What is due is sent on the occasion; of that an error comes second, and what it concerns
--- stays queued. Where the queue is full and cannot be sent, the event is not taken: nil, err.
+-- stays queued. Where the queue is full and cannot be sent, or not before a pause is over, the event is not taken: nil,
+-- and the error.
 function Stream:add(event)
   local handle = check_self(self, "add")
   local added, why = handle:add(event)
   local full = not added and why:find "^the queue is full"
   if full and is_busy(self) then return busy "the queue is full, and another coroutine is sending it" end
   if full then
+    if select(3, handle:pending()) then return nil, self.failure end
     local good, err = flush(self, handle)
     if not good then return nil, err end
     added, why = handle:add(event)
@@ -102,14 +133,15 @@ function Stream:add(event)
   return true, err
 end
 
---- Sends all that is queued, due or not: true; or nil, err, as while another coroutine is sending.
+--- Sends all that is queued, at once, due or not: true; or nil, err, as while another coroutine is sending.
 function Stream:flush()
   return flush(self, check_self(self, "flush"))
 end
 
 --- How many events are queued, and the seconds until something is due.
 function Stream:pending()
-  return check_self(self, "pending"):pending()
+  local count, wait = check_self(self, "pending"):pending()
+  return count, wait
 end
 
 --- After an error that will not pass: takes the batch that failed out of the queue, and returns its events.
@@ -124,7 +156,7 @@ function Stream:close()
   local good, err = flush(self, check_self(self, "close"))
   if not good then return nil, err end
   self.handle:close()
-  self.handle = nil
+  self.handle, open[self] = nil, nil
   return true
 end
 

@@ -42,5 +42,6 @@ def hold():
         return (int(f.read().split()[1]) - before) * 4096 // len(held)
 
 
+work = globals()[mode]
 for line in sys.stdin:
-    print(sum(globals()[mode]() for _ in range(int(line))), flush=True)
+    print(sum(work() for _ in range(int(line))), flush=True)

@@ -249,6 +249,15 @@ static void a_raw_request_is_right_or_says_no_memory(void **state) {
                 .check = check_id};
   fail_each(&c);
   assert_non_null(strstr(c.expected.url, "?limit=2&expand[0]=a&expand[1]=b&created[gte]=1"));
+  c = (scenario){.method = "POST",
+                 .path = "/v1/things?limit=5&expand[]=a&created%5Bgte%5D=1",
+                 .params = query_params,
+                 .replies = &x_1,
+                 .reply_count = 1,
+                 .check = check_id};
+  fail_each(&c);
+  assert_non_null(strstr(c.expected.url, "/v1/things?created[gte]=1"));
+  assert_string_equal(c.expected.body, "limit=2&expand[0]=a&expand[1]=b");
 }
 
 static char file_path[600];

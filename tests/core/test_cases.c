@@ -147,7 +147,9 @@ static void check_body(const ps_http_request *r, const ps_value *c) {
   const ps_value *json = ps_map_get(c, "json", 4), *text = ps_map_get(c, "body", 4);
   if (json) check_json(&body, json);
   else if (text && text->type == PS_NULL) EXPECT(!r->body, "a body: %s", ps_buf_text(&body));
-  else if (text) EXPECT(r->body && strcmp(ps_buf_text(&body), text->as.text) == 0, "body %s", ps_buf_text(&body));
+  else if (text)
+    EXPECT(body.length == text->length && memcmp(ps_buf_text(&body), text->as.text, text->length) == 0, "body %s",
+           ps_buf_text(&body));
   ps_buf_dispose(&body);
 }
 
@@ -198,12 +200,70 @@ static void run_request(const ps_value *c) {
   ps_client_free(client);
 }
 
+/* ---- Uploads ---- */
+
+static ptrdiff_t source_read(void *context, char *buffer, size_t size) {
+  const char **text = context;
+  size_t left = strlen(*text), n = left < size ? left : size;
+  memcpy(buffer, *text, n);
+  *text += n;
+  return (ptrdiff_t)n;
+}
+
+/* The body must be the case's parts between the boundary that its Content-Type names. */
+static void check_parts(const ps_http_request *r, const ps_value *c) {
+  static const char type[] = "multipart/form-data; boundary=";
+  const char *given = request_header(r, "Content-Type");
+  ps_buf body = PS_BUF_INIT, expected = PS_BUF_INIT;
+  EXPECT(given && strncmp(given, type, sizeof type - 1) == 0, "Content-Type %s", given ? given : "absent");
+  const char *boundary = given && strlen(given) > sizeof type ? given + sizeof type - 1 : "none";
+  for (const ps_value *part = ps_first(ps_get(c, "parts")); part; part = ps_next(part)) {
+    ps_buf_format(&expected, "--%s\r\n", boundary);
+    ps_buf_add(&expected, part->as.text, part->length);
+    ps_buf_str(&expected, "\r\n");
+  }
+  ps_buf_format(&expected, "--%s--\r\n", boundary);
+  bool chunked = ps_bool(c, "chunked");
+  EXPECT(r->body->length == (chunked ? -1 : (int64_t)expected.length), "length %lld", (long long)r->body->length);
+  char piece[7];
+  for (ptrdiff_t n; (n = r->body->read(r->body->context, piece, sizeof piece)) > 0;)
+    ps_buf_add(&body, piece, (size_t)n);
+  EXPECT(body.length == expected.length && memcmp(ps_buf_text(&body), ps_buf_text(&expected), body.length) == 0,
+         "body %s", ps_buf_text(&body));
+  ps_buf_dispose(&body);
+  ps_buf_dispose(&expected);
+}
+
+static void run_upload(const ps_value *c) {
+  ps_client *client = make_client(c);
+  call what = read_call(c);
+  const char *text = ps_str(c, "reader");
+  const ps_body source = {ps_bool(c, "chunked") ? -1 : (int64_t)strlen(text), source_read, NULL, &text, NULL};
+  if (ps_map_get(c, "reader", 6)) what.options.file = &source;
+  ps_exchange *x = make_exchange(client, &what);
+  bool sent = ps_exchange_step(x) == PS_SEND;
+  ps_result *r = sent ? NULL : ps_exchange_result(x);
+  if (ps_map_get(c, "error", 5)) {
+    EXPECT(!sent, "something would be sent");
+    check_error(r, ps_get(c, "error"));
+  } else if (sent) {
+    EXPECT(strcmp(ps_exchange_request(x)->url, "https://files.stripe.com/v1/files") == 0, "url");
+    check_parts(ps_exchange_request(x), c);
+  } else {
+    EXPECT(false, "not sent: %s", ps_error_message(r));
+  }
+  ps_result_free(r);
+  ps_exchange_free(x);
+  ps_client_free(client);
+}
+
 /* ---- Answering ---- */
 
 typedef struct {
   const ps_value *c, *reply; /* reply: the next one */
   const ps_value *body;      /* of pages: the next expected body */
   ps_value *urls;
+  ps_value *batches; /* of meters: what is requested, with which key, and the events in it; else NULL */
   char key[256];
   int64_t waits[32];
   size_t wait_count, sends;
@@ -237,6 +297,17 @@ static void check_key(stage *s, const ps_http_request *r) {
   snprintf(s->key, sizeof s->key, "%s", key);
 }
 
+static void note_batch(stage *s, const ps_http_request *r, ps_buf *body) {
+  ps_value *batch = ps_list_add(s->batches), *sent = ps_value_parse(ps_buf_text(body), body->length);
+  const char *key = request_header(r, "Authorization");
+  bool session = strcmp(r->url, "https://api.stripe.com/v2/billing/meter_event_session") == 0;
+  EXPECT(session || strcmp(r->url, "https://meter-events.stripe.com/v2/billing/meter_event_stream") == 0, "%s", r->url);
+  ps_value_set_str(ps_list_add(batch), session ? "session" : "stream");
+  ps_value_set_str(ps_list_add(batch), key && strlen(key) > 7 ? key + 7 : "");
+  if (!session) ps_value_copy(ps_list_add(batch), ps_get(sent, "events"));
+  ps_value_free(sent);
+}
+
 static void perform(stage *s, ps_exchange *x) {
   const ps_http_request *r = ps_exchange_request(x);
   const char *path = strstr(r->url, ".com");
@@ -244,6 +315,7 @@ static void perform(stage *s, ps_exchange *x) {
   read_body(r, &body);
   ps_value_set_str(ps_list_add(s->urls), path ? path + 4 : r->url);
   check_key(s, r);
+  if (s->batches) note_batch(s, r, &body);
   if (s->body) check_json(&body, s->body);
   if (s->body) s->body = ps_next(s->body);
   check_headers(r, ps_get(s->c, "headers"));
@@ -401,6 +473,100 @@ static void run_page(const ps_value *c) {
   ps_client_free(client);
 }
 
+/* ---- Meters ---- */
+
+static ps_value *numbered(int number) {
+  char value[16];
+  snprintf(value, sizeof value, "%d", number);
+  return ps_params("event_name", "requests", "payload[value]", value, NULL);
+}
+
+static void add_events(ps_meter *m, const ps_value *c, int64_t count, int *number) {
+  for (const ps_value *e = *number ? NULL : ps_first(ps_get(c, "events")); e; e = ps_next(e)) {
+    const char *wrong = ps_meter_add(m, e), *refused = ps_str(c, "refused");
+    EXPECT(strcmp(wrong ? wrong : "", refused) == 0, "added: %s", wrong ? wrong : "yes");
+  }
+  for (int64_t i = 0; i < count; i++) {
+    ps_value *event = numbered(++*number);
+    EXPECT(!ps_meter_add(m, event), "an event cannot be added");
+    ps_value_free(event);
+  }
+}
+
+static void check_flush(ps_meter *m, const ps_value *expected, bool good) {
+  const ps_value *error = ps_get(expected, "error"), *skip = ps_map_get(expected, "skip", 4);
+  const ps_result *r = ps_meter_result(m);
+  EXPECT(good == ps_bool(expected, "ok"), "ok: %s", ps_error_message(r));
+  if (error->type == PS_MAP) check_error(r, error);
+  for (const ps_value *e = ps_first(error); e; e = ps_next(e)) check_error_field(r, e);
+  EXPECT((int64_t)ps_meter_pending(m) == ps_int(expected, "pending"), "%zu pending", ps_meter_pending(m));
+  EXPECT(good || ps_meter_pause(m) > 0, "no pause after a failure");
+  if (!skip) return;
+  ps_value *skipped = ps_meter_skip(m);
+  EXPECT(ps_count(skipped) == ps_count(skip), "%zu events are skipped", ps_count(skipped));
+  const ps_value *got = ps_first(skipped);
+  for (const ps_value *v = ps_first(skip); v; v = ps_next(v), got = ps_next(got)) {
+    EXPECT(ps_value_equal(ps_get(got, "payload.value"), v), "another event is skipped");
+  }
+  ps_value_free(skipped);
+}
+
+/* What was sent: `got` is one request with its events, `expected` their values. Of an event the identifier is the same each
+ * time; `ids` has that of each value. */
+static void check_batch(const ps_value *got, const ps_value *expected, const ps_value *sent, ps_value *ids) {
+  EXPECT(ps_value_equal(ps_list_get(got, 0), ps_list_get(expected, 0)) &&
+           ps_value_equal(ps_list_get(got, 1), ps_list_get(expected, 1)),
+         "%s with %s", ps_str(got, "0"), ps_str(got, "1"));
+  const ps_value *values = ps_get(expected, "2"), *value = ps_first(values);
+  EXPECT(ps_count(ps_get(got, "2")) == ps_count(values), "%zu events", ps_count(ps_get(got, "2")));
+  for (const ps_value *e = ps_first(ps_get(got, "2")); e && value; e = ps_next(e), value = ps_next(value)) {
+    const char *id = ps_str(e, "identifier");
+    ps_value *known = ps_map_set(ids, value->as.text);
+    EXPECT(ps_value_equal(ps_get(e, "payload.value"), value), "event %s", ps_str(e, "payload.value"));
+    EXPECT(*id && (known->type == PS_NULL || ps_value_is(known, id)), "the identifier is %s", id);
+    ps_value_set_str(known, id);
+    for (const ps_value *field = ps_first(sent); field; field = ps_next(field)) {
+      const ps_value *given = ps_map_get(e, field->key, field->key_length);
+      EXPECT(given && (ps_value_is(field, "*") ? *ps_str(given, NULL) : ps_value_equal(given, field)), "%s",
+             field->key);
+    }
+  }
+}
+
+static bool flush(stage *s, ps_meter *m) {
+  for (ps_exchange *x; (x = ps_meter_exchange(m));) {
+    s->key[0] = 0; /* another call */
+    drive(s, x);
+    if (!ps_meter_feed(m)) return false;
+  }
+  return true;
+}
+
+static void run_meter(const ps_value *c) {
+  ps_client *client = make_client(c);
+  stage s = make_stage(c);
+  ps_meter *m = ps_meter_new(client, 3600, -1);
+  ps_value *ids = ps_value_new();
+  int number = 0;
+  s.batches = ps_value_new();
+  ps_value_set_list(s.batches);
+  for (const ps_value *f = ps_first(ps_get(c, "flushes")); f; f = ps_next(f)) {
+    add_events(m, c, ps_int(f, "add"), &number);
+    check_flush(m, f, flush(&s, m));
+  }
+  const ps_value *requests = ps_get(c, "requests"), *got = ps_first(s.batches);
+  EXPECT(ps_count(s.batches) == ps_count(requests), "%zu requests", ps_count(s.batches));
+  for (const ps_value *r = ps_first(requests); r && got; r = ps_next(r), got = ps_next(got)) {
+    check_batch(got, r, ps_get(c, "sent"), ids);
+  }
+  EXPECT(!s.reply, "not every reply was asked for");
+  ps_meter_free(m);
+  ps_value_free(ids);
+  ps_value_free(s.batches);
+  ps_value_free(s.urls);
+  ps_client_free(client);
+}
+
 /* ---- Webhooks ---- */
 
 /* The body as bytes: NULL if the case has a parsed one. */
@@ -487,6 +653,16 @@ static void test_requests(void **state) {
   run_file("requests.json", run_request);
 }
 
+static void test_uploads(void **state) {
+  (void)state;
+  run_file("uploads.json", run_upload);
+}
+
+static void test_meters(void **state) {
+  (void)state;
+  run_file("meters.json", run_meter);
+}
+
 static void test_replies(void **state) {
   (void)state;
   run_file("replies.json", run_reply);
@@ -504,10 +680,8 @@ static void test_webhooks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_requests),
-    cmocka_unit_test(test_replies),
-    cmocka_unit_test(test_pages),
-    cmocka_unit_test(test_webhooks),
+    cmocka_unit_test(test_requests), cmocka_unit_test(test_replies), cmocka_unit_test(test_pages),
+    cmocka_unit_test(test_webhooks), cmocka_unit_test(test_uploads), cmocka_unit_test(test_meters),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,22 @@ static void call_options_are_their_own(void **state) {
   ps_value_free(map);
 }
 
+static void a_body_is_read_to_its_length(void **state) {
+  (void)state;
+  ps_value *map = parse("{\"body\":\"a\\u0000b\"}");
+  ps_call_options o = PS_CALL_OPTIONS_INIT;
+  assert_true(o.body_length < 0);
+  assert_null(ps_call_options_read(&o, map));
+  assert_int_equal(o.body_length, 3);
+  assert_memory_equal(o.body, "a\0b", 4);
+  ps_value_free(map);
+  map = parse("{\"body_length\":5}");
+  char *wrong = ps_call_options_read(&o, map);
+  assert_string_equal(wrong, "body_length is not an option");
+  ps_free(wrong);
+  ps_value_free(map);
+}
+
 static void assert_misread(const char *json, const char *message) {
   ps_value *map = parse(json);
   ps_client_options o = PS_CLIENT_OPTIONS_INIT;
@@ -363,6 +379,7 @@ int main(void) {
     cmocka_unit_test(options_are_not_set_at_first),
     cmocka_unit_test(every_option_is_read_by_its_name),
     cmocka_unit_test(call_options_are_their_own),
+    cmocka_unit_test(a_body_is_read_to_its_length),
     cmocka_unit_test(what_is_wrong_with_an_option_is_said),
     cmocka_unit_test(a_poisoned_map_is_refused),
     cmocka_unit_test(a_smaller_struct_of_an_older_header_is_taken),

@@ -49,6 +49,35 @@ static void a_short_secret_is_starred_whole(void **state) {
   check_redacted("/links/abc is not", "/links/*** is not");
 }
 
+static void a_token_in_broken_json_is_starred(void **state) {
+  (void)state;
+  check_redacted("{\"authentication_token\": \"abcdefghijklmnop\", \"id",
+                 "{\"authentication_token\": \"************mnop\", \"id");
+  check_redacted("{\"access_token\":\"abcdefgh", "{\"access_token\":\"********");
+  check_redacted("{\"access_token\":", "{\"access_token\":");
+  check_redacted("the token \"abcdefghijkl\"", "the token \"abcdefghijkl\"");
+}
+
+static void check_known(const char *text, const char *secret, const char *expected) {
+  char copy[100];
+  snprintf(copy, sizeof copy, "%s", text);
+  ps_redact_known(copy, secret);
+  assert_string_equal(copy, expected);
+}
+
+static void what_is_known_to_be_a_secret_is_starred(void **state) {
+  (void)state;
+  check_known("Bearer token_0123456789 or token_0123456789.", "token_0123456789",
+              "Bearer ************6789 or ************6789.");
+  check_known("a token_01 here", "token_01", "a ******** here");
+  check_known("cut: token_012345", "token_0123456789", "cut: ************");
+  check_known("cut: token_0", "token_0123456789", "cut: token_0");
+  check_known("not: token_0123 x", "token_0123456789", "not: token_0123 x");
+  check_known("a short one", "short", "a short one");
+  check_known("none", "", "none");
+  check_known("none", NULL, "none");
+}
+
 static void a_link_is_starred_to_its_end(void **state) {
   (void)state;
   check_redacted("/links/MDB8%7Cab.cd-ef~0123?x=1", "/links/****************0123?x=1");
@@ -342,6 +371,8 @@ static void levels_have_names(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_secret_is_starred_but_for_its_end),
+    cmocka_unit_test(a_token_in_broken_json_is_starred),
+    cmocka_unit_test(what_is_known_to_be_a_secret_is_starred),
     cmocka_unit_test(a_short_secret_is_starred_whole),
     cmocka_unit_test(a_link_is_starred_to_its_end),
     cmocka_unit_test(several_secrets_are_all_starred),

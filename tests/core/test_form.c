@@ -433,7 +433,8 @@ static void refuse_json(const char *json, const char *expected) {
 
 static void a_file_that_is_neither_path_nor_content_is_refused(void **state) {
   (void)state;
-  static const char wrong[] = "params.file must be {path = ...} or {content = ..., filename = ..., type = ...}";
+  static const char wrong[] =
+    "params.file must be {path = ...}, or {content = ..., filename = ..., type = ...}, or have a reader";
   refuse_json("{\"file\":\"/etc/passwd\"}", wrong);
   refuse_json("{\"file\":null}", wrong);
   refuse_json("{\"file\":[\"x\"]}", wrong);

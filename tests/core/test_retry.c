@@ -25,6 +25,10 @@ typedef struct {
 } row;
 
 static const row rows[] = {
+  /* the token of a session has expired: whatever else is said, another is needed */
+  {401, NULL, PS_ERROR_TEMPORARY_SESSION_EXPIRED, PS_OUTCOME_REJECTED, false, false},
+  {409, NULL, PS_ERROR_TEMPORARY_SESSION_EXPIRED, PS_OUTCOME_REJECTED, false, false},
+  {500, "true", PS_ERROR_TEMPORARY_SESSION_EXPIRED, PS_OUTCOME_REJECTED, false, false},
   /* Stripe-Should-Retry before everything below */
   {200, "true", PS_ERROR_PROTOCOL, PS_OUTCOME_UNKNOWN, true, false},
   {400, "true", PS_ERROR_INVALID_REQUEST, PS_OUTCOME_REJECTED, true, false},
@@ -127,6 +131,11 @@ static void delays_grow_within_their_bounds(void **state) {
     assert_int_equal(ps_retry_wait(&a), (bounds[n - 1][0] + bounds[n - 1][1]) / 2);
     a.dice = almost_one;
     assert_int_equal(ps_retry_wait(&a), bounds[n - 1][1] - 1);
+    a = (ps_attempt){.number = n, .status = 400}; /* by itself, whatever the table says of it */
+    assert_int_equal(ps_retry_wait(&a), -1);
+    assert_int_equal(ps_retry_pause(&a), bounds[n - 1][0]);
+    a.retry_after = "70";
+    assert_int_equal(ps_retry_pause(&a), 60000);
   }
   ps_attempt a = busy(2000); /* no overflow */
   a.max_retries = 5000;

@@ -201,14 +201,19 @@ class Connection:
             headers[name.lower()] = value.strip()
 
     def read_body(self, headers):
+        """A body that ends early is that of no request: its client has given up."""
         if headers.get("transfer-encoding") != "chunked":
-            return self.input.read(int(headers.get("content-length", 0)))
-        body = b""
+            size = int(headers.get("content-length", 0))
+            body = self.input.read(size)
+            if len(body) < size:
+                raise ConnectionError
+            return body
+        body = bytearray()
         while True:
             size = int(self.input.readline(), 16)
             piece = self.input.read(size + 2)[:-2]
             if size == 0:
-                return body
+                return bytes(body)
             body += piece
 
     def after_script(self, request):

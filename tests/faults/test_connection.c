@@ -321,6 +321,26 @@ static void a_dead_proxy_means_not_sent(void **state) {
   close(fd);
 }
 
+static void an_exact_body_goes_out_to_its_last_byte(void **state) {
+  (void)state;
+  static const char bytes[] = "\0a\0\0b\0";
+  ps_call_options options = PS_CALL_OPTIONS_INIT;
+  server_script(it, "[]");
+  options.body = bytes;
+  options.content_type = "application/octet-stream";
+  for (int i = 0; i < 3; i++) {
+    size_t expected = i == 2 ? 0 : 4 + (size_t)i * 2, length;
+    options.body_length = i == 2 ? -1 : (int64_t)expected; /* without one: up to its first NUL */
+    ps_result *r = ps_request(client, "POST", "/v1/things", NULL, &options);
+    assert_true(ps_result_ok(r));
+    const char *got = ps_strn(ps_data(r), "body", &length);
+    assert_int_equal(length, expected);
+    assert_memory_equal(got, bytes, length);
+    assert_int_equal(atoi(ps_str(ps_data(r), "headers.content-length")), expected);
+    ps_result_free(r);
+  }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -341,6 +361,7 @@ int main(void) {
     TEST(compressed_answers_are_read),
     TEST(a_long_body_goes_out_at_once),
     TEST(a_post_without_params_has_length_0),
+    TEST(an_exact_body_goes_out_to_its_last_byte),
     TEST(a_proxy_comes_from_the_option_or_the_environment),
     TEST(loopback_bypasses_every_proxy),
     TEST(a_dead_proxy_means_not_sent),

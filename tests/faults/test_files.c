@@ -129,6 +129,38 @@ static void a_cut_file_goes_on_where_it_was(void **state) {
   assert_int_equal(server_requests(it), 3);
 }
 
+#define CUT(bytes) "{\"file\":[200000,\"\\\"a\\\"\"],\"cut\":" #bytes "}"
+
+/* An attempt that came further is no failure in a row. */
+static void a_file_that_is_cut_again_and_again(void **state) {
+  (void)state;
+  server_script(it, "[" CUT(30000) "," CUT(30000) "," CUT(30000) ",{\"close\":true}," CUT(
+                      30000) ",{\"status\":500}," CUT(30000) "," CUT(49999) ",{\"file\":[200000,\"\\\"a\\\"\"]}]");
+  assert_saved(200000);
+  assert_asked_for(8, "bytes=199999-");
+  server_script(it, "[" CUT(30000) ",{\"close\":true}," CUT(1) ",{\"close\":true}," CUT(0) "]");
+  assert_failed(save(), "connection", "", 5);
+}
+
+/* What is sent from its beginning each time comes no further. */
+static void a_file_that_never_comes_further(void **state) {
+  (void)state;
+  server_script(it, "[{\"file\":[99,null],\"cut\":9,\"repeat\":true}]");
+  assert_failed(save(), "connection", "", 3);
+}
+
+static void progress_is_bounded_by_the_deadline_and_by_no_retries(void **state) {
+  (void)state;
+  ps_call_options options = PS_CALL_OPTIONS_INIT;
+  options.save_to = path;
+  options.deadline = 2;
+  server_script(it, "[{\"file\":[200000,\"\\\"a\\\"\"],\"cut\":5,\"repeat\":true}]");
+  assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, &options), "connection", "", 3); /* waits of 750 ms */
+  options.deadline = -1;
+  options.max_retries = 0;
+  assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, &options), "connection", "", 1);
+}
+
 static void a_file_that_has_changed_begins_anew(void **state) {
   (void)state;
   server_script(it, "[{\"file\":[200000,\"\\\"a\\\"\"],\"cut\":70000},{\"file\":[1000,\"\\\"b\\\"\"]}]");
@@ -318,6 +350,23 @@ static void what_went_through_the_window_is_not_given_twice(void **state) {
   ps_buf_dispose(&bytes);
 }
 
+static void a_window_whose_bytes_find_no_place(void **state) {
+  (void)state;
+  ps_call_options options = PS_CALL_OPTIONS_INIT;
+  size_t length;
+  options.stream = 1;
+  server_script(it, "[{\"file\":[9000000,\"\\\"a\\\"\"],\"repeat\":true}]");
+  ps_exchange *x = ps_exchange_new(client, PS_QUOTES_PDF, quote, NULL, &options);
+  ps_exchange_run(x, -1);
+  assert_true(*ps_exchange_take(x, &length) == '0' && length > 0);
+  ps_exchange_fail(x, "the tape is full");
+  ps_exchange_fail(x, "and torn");
+  assert_int_equal(ps_exchange_run(x, -1), PS_DONE);
+  ps_exchange_fail(x, "too late");
+  assert_failed(ps_exchange_result(x), "usage", "the tape is full", 1);
+  ps_exchange_free(x);
+}
+
 static void a_window_that_nobody_empties_ends(void **state) {
   (void)state;
   ps_call_options options = PS_CALL_OPTIONS_INIT;
@@ -379,7 +428,7 @@ static void a_link_that_has_expired(void **state) {
 typedef struct {
   const char *text;
   size_t position, rewinds;
-  bool fails;
+  bool fails, stands; /* stands: it cannot be rewound */
 } source;
 
 static ptrdiff_t source_read(void *context, char *buffer, size_t size) {
@@ -396,8 +445,10 @@ static bool source_rewind(void *context) {
   source *s = context;
   s->position = 0;
   s->rewinds++;
-  return true;
+  return !s->stands;
 }
+
+static const char *source_reason(void *context) { return ((source *)context)->fails ? "disk on fire" : "it is a pipe"; }
 
 static ps_result *upload(const ps_body *file) {
   ps_call_options options = PS_CALL_OPTIONS_INIT;
@@ -411,7 +462,7 @@ static ps_result *upload(const ps_body *file) {
 static void a_source_of_ones_own(void **state) {
   (void)state;
   source s = {.text = "hello, this is evidence"};
-  ps_body known = {23, source_read, source_rewind, &s}, unknown = {-1, source_read, source_rewind, &s};
+  ps_body known = {23, source_read, source_rewind, &s, NULL}, unknown = {-1, source_read, source_rewind, &s, NULL};
   server_script(it, "[]");
   for (int i = 0; i < 2; i++) {
     s.position = 0;
@@ -427,7 +478,7 @@ static void a_source_of_ones_own(void **state) {
 static void a_source_is_rewound_to_be_sent_again(void **state) {
   (void)state;
   source s = {.text = "hello, this is evidence"};
-  ps_body body = {-1, source_read, source_rewind, &s};
+  ps_body body = {-1, source_read, source_rewind, &s, NULL};
   server_script(it, "[{\"status\":500,\"body\":{}},{\"close\":true}]");
   ps_result *r = upload(&body);
   assert_true(ps_result_ok(r));
@@ -443,7 +494,7 @@ static void a_source_is_rewound_to_be_sent_again(void **state) {
 static void a_source_without_rewind_is_sent_once(void **state) {
   (void)state;
   source s = {.text = "hello"};
-  ps_body body = {5, source_read, NULL, &s};
+  ps_body body = {5, source_read, NULL, &s, NULL};
   server_script(it, "[{\"status\":500,\"body\":{\"error\":{\"message\":\"oops\"}}}]");
   assert_failed(upload(&body), "api", "oops (not sent again: the body cannot be read a second time)", 1);
   server_script(it, "[{\"close\":true}]");
@@ -459,17 +510,41 @@ static void a_source_without_rewind_is_sent_once(void **state) {
 static void a_source_that_fails(void **state) {
   (void)state;
   source s = {.text = "hello", .fails = true};
-  ps_body body = {5, source_read, source_rewind, &s}, longer = {500, source_read, source_rewind, &s};
+  ps_body body = {5, source_read, source_rewind, &s, NULL}, longer = {500, source_read, source_rewind, &s, NULL};
   server_script(it, "[]");
   assert_failed(upload(&body), "usage", "could not be read to its end", 1);
   s = (source){.text = "hello"};
-  assert_failed(upload(&longer), "usage", "could not be read to its end", 1);
+  assert_failed(upload(&longer), "usage", "could not be read to its end: it has fewer bytes than its length says", 1);
+}
+
+static void a_source_says_why_it_fails(void **state) {
+  (void)state;
+  source s = {.text = "hello", .fails = true};
+  ps_body body = {5, source_read, source_rewind, &s, source_reason};
+  server_script(it, "[]");
+  assert_failed(upload(&body), "usage", "could not be read to its end: disk on fire", 1);
+  server_script(it, "[{\"status\":500,\"body\":{}}]");
+  s = (source){.text = "hello", .stands = true};
+  assert_failed(upload(&body), "usage", "could not be rewound to be sent again: it is a pipe", 1);
+}
+
+static void a_file_that_shrinks(void **state) {
+  (void)state;
+  FILE *f = fopen(path, "wb");
+  assert_true(f && fwrite(folder, 1, sizeof folder, f) == sizeof folder && fclose(f) == 0);
+  ps_value *params = ps_params("purpose", "dispute_evidence", "file[path]", path, NULL);
+  ps_exchange *x = ps_exchange_new(client, PS_FILES_CREATE, NULL, params, NULL);
+  assert_int_equal(truncate(path, 5), 0);
+  ps_exchange_run(x, -1);
+  assert_failed(ps_exchange_result(x), "usage", "could not be read to its end: the file has shrunk", 1);
+  ps_exchange_free(x);
+  ps_value_free(params);
 }
 
 static void one_place_alone_has_the_bytes(void **state) {
   (void)state;
   source s = {.text = "hello"};
-  ps_body body = {5, source_read, source_rewind, &s};
+  ps_body body = {5, source_read, source_rewind, &s, NULL};
   ps_call_options options = PS_CALL_OPTIONS_INIT;
   ps_value *params = ps_params("purpose", "dispute_evidence", "file[content]", "abc", NULL);
   options.file = &body;
@@ -482,8 +557,8 @@ static void one_place_alone_has_the_bytes(void **state) {
   ps_value_free(params);
 }
 
-/* Feeds `text` in pieces of `size`, anew for each attempt; `fail_at`: which piece cannot be read. */
-static ps_result *feed(const char *map, const char *text, size_t size, int fail_at) {
+/* Feeds `text` in pieces of `size`, anew for each attempt; `fail_at`: which piece cannot be read, and why, or NULL. */
+static ps_result *feed(const char *map, const char *text, size_t size, int fail_at, const char *why) {
   ps_value *params = ps_value_parse(map, strlen(map));
   ps_exchange *x = ps_exchange_new(client, PS_FILES_CREATE, NULL, params, NULL);
   int attempt = 0, pieces = 0;
@@ -494,7 +569,8 @@ static ps_result *feed(const char *map, const char *text, size_t size, int fail_
     if (ps_exchange_hungry(x) != attempt) at = 0;
     attempt = ps_exchange_hungry(x);
     size_t left = strlen(text) - at, n = left < size ? left : size;
-    if (++pieces == fail_at) ps_exchange_feed(x, NULL, 0);
+    if (++pieces == fail_at && why) ps_exchange_fail(x, why);
+    else if (pieces == fail_at) ps_exchange_feed(x, NULL, 0);
     else ps_exchange_feed(x, text + at, n);
     at += n;
   }
@@ -511,7 +587,7 @@ static void bytes_that_are_fed(void **state) {
   static const char *const maps[] = {FED(""), FED(",\"length\":23"), FED(",\"rewind\":true")};
   server_script(it, "[]");
   for (size_t i = 0; i < 3; i++) {
-    ps_result *r = feed(maps[i], "hello, this is evidence", 5 + i, 0);
+    ps_result *r = feed(maps[i], "hello, this is evidence", 5 + i, 0, NULL);
     if (!ps_result_ok(r)) fail_msg("%s", ps_error_message(r));
     assert_non_null(strstr(ps_str(ps_data(r), "body"), "\r\n\r\nhello, this is evidence\r\n--"));
     assert_string_equal(ps_str(ps_data(r), "headers.transfer-encoding"), i == 1 ? "" : "chunked");
@@ -522,20 +598,21 @@ static void bytes_that_are_fed(void **state) {
 static void fed_bytes_are_asked_for_again(void **state) {
   (void)state;
   server_script(it, "[{\"status\":500,\"body\":{}},{\"reset\":\"headers\"}]");
-  ps_result *r = feed(FED(",\"rewind\":true"), "hello, this is evidence", 4, 0);
+  ps_result *r = feed(FED(",\"rewind\":true"), "hello, this is evidence", 4, 0, NULL);
   if (!ps_result_ok(r)) fail_msg("%s", ps_error_message(r));
   assert_int_equal(ps_result_attempts(r), 3);
   assert_non_null(strstr(ps_str(ps_data(r), "body"), "\r\n\r\nhello, this is evidence\r\n--"));
   ps_result_free(r);
   server_script(it, "[{\"status\":500,\"body\":{\"error\":{\"message\":\"oops\"}}}]");
-  assert_failed(feed(FED(""), "hello", 4, 0), "api", "(not sent again: the body", 1);
+  assert_failed(feed(FED(""), "hello", 4, 0, NULL), "api", "(not sent again: the body", 1);
 }
 
 static void feeding_fails(void **state) {
   (void)state;
   server_script(it, "[]");
-  assert_failed(feed(FED(""), "hello", 1, 3), "usage", "could not be read to its end", 1);
-  assert_failed(feed(FED(",\"length\":50"), "hello", 1, 0), "usage", "could not be read to its end", 1);
+  assert_failed(feed(FED(""), "hello", 1, 3, NULL), "usage", "could not be read to its end", 1);
+  assert_failed(feed(FED(""), "hello", 1, 3, "tape torn"), "usage", "could not be read to its end: tape torn", 1);
+  assert_failed(feed(FED(",\"length\":50"), "hello", 1, 0, NULL), "usage", "could not be read to its end", 1);
   ps_value *params = ps_value_parse(FED(""), strlen(FED("")));
   assert_failed(ps_call(client, PS_FILES_CREATE, NULL, params, NULL), "cancelled", "", 1);
   ps_value_free(params);
@@ -546,6 +623,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(a_file),
     TEST(a_cut_file_goes_on_where_it_was),
+    TEST(a_file_that_is_cut_again_and_again),
+    TEST(a_file_that_never_comes_further),
+    TEST(progress_is_bounded_by_the_deadline_and_by_no_retries),
     TEST(a_file_that_has_changed_begins_anew),
     TEST(a_file_that_has_changed_and_is_cut_again),
     TEST(what_cannot_be_asked_for_in_parts_begins_anew),
@@ -558,6 +638,7 @@ int main(void) {
     TEST(memory_has_a_cap),
     TEST(bytes_through_the_window),
     TEST(what_went_through_the_window_is_not_given_twice),
+    TEST(a_window_whose_bytes_find_no_place),
     TEST(a_window_that_nobody_empties_ends),
     TEST(addresses),
     TEST(other_addresses_are_refused),
@@ -566,6 +647,8 @@ int main(void) {
     TEST(a_source_is_rewound_to_be_sent_again),
     TEST(a_source_without_rewind_is_sent_once),
     TEST(a_source_that_fails),
+    TEST(a_source_says_why_it_fails),
+    TEST(a_file_that_shrinks),
     TEST(one_place_alone_has_the_bytes),
     TEST(bytes_that_are_fed),
     TEST(fed_bytes_are_asked_for_again),

@@ -125,6 +125,7 @@ static void a_hook_may_make_calls(void **state) {
 
 #define CALL_KEY "rk_test_51OnlyOfThisCall0Qw8"
 #define SECRET_BODY "jenny-secret-parameter"
+#define LINK "MDB8YWNjdF8xabcdefOnlyForWhoeverHasIt"
 
 static void tell_result(ps_result *r) {
   tell(ps_error_message(r));
@@ -140,6 +141,9 @@ static void call_all_ways(ps_client *c, const ps_call_options *options) {
   tell_result(ps_call(c, PS_CUSTOMERS_UPDATE, ids, params, options));
   tell_result(ps_call(c, "customers.craete", ids, params, options));
   tell_result(ps_request(c, "POST", "https://elsewhere/v1", params, options));
+  tell_result(ps_request(c, "GET", "/v1/search?query=" SECRET_BODY, NULL, options));
+  tell_result(ps_file_download(c, "/links/" LINK "?name=" SECRET_BODY, options));
+  tell_result(ps_file_download(c, "https://elsewhere/links/" LINK "?name=" SECRET_BODY, options));
   ps_value_free(params);
 }
 
@@ -185,7 +189,32 @@ static void nothing_told_holds_a_secret(void **state) {
   assert_null(strstr(text, "FaultsFaults"));
   assert_null(strstr(text, "OnlyOfThisCall"));
   assert_null(strstr(text, SECRET_BODY));
+  assert_null(strstr(text, "OnlyForWhoever"));
   assert_null(strstr(text, "proxy-password"));
+}
+
+/* A link is told by the end that it shares with the log of who made it. */
+static void the_path_of_an_event_holds_neither_its_query_nor_a_link(void **state) {
+  (void)state;
+  server_script(it, "[]");
+  ps_result_free(ps_file_download(client, "/links/MDB8YWNjdF8x%7Cfl?name=" SECRET_BODY, NULL));
+  assert_non_null(strstr(ps_buf_text(&told), "\n/links/*************7Cfl\n"));
+  ps_result_free(ps_request(client, "GET", "/v1/things/whsec_abcdefghijkl?query=" SECRET_BODY, NULL, NULL));
+  assert_non_null(strstr(ps_buf_text(&told), "\n/v1/things/whsec_********ijkl\n"));
+  assert_null(strstr(ps_buf_text(&told), "?"));
+}
+
+static void an_address_that_is_refused_is_told_without_its_secret(void **state) {
+  (void)state;
+  server_script(it, "[]");
+  ps_result *r = ps_file_download(client, "https://elsewhere/links/" LINK "?name=" SECRET_BODY, NULL);
+  assert_string_equal(
+    ps_error_message(r),
+    "https://elsewhere/links/*********************************asIt is not an address of Stripe's files: "
+    "it is not asked, and no key sent");
+  assert_string_equal(order, "");
+  assert_int_equal(server_requests(it), 0);
+  ps_result_free(r);
 }
 
 static void a_base_with_a_password_is_refused_without_repeating_it(void **state) {
@@ -206,6 +235,8 @@ int main(void) {
     TEST(a_request_is_told_before_it_is_sent),
     TEST(a_hook_may_make_calls),
     TEST(nothing_told_holds_a_secret),
+    TEST(the_path_of_an_event_holds_neither_its_query_nor_a_link),
+    TEST(an_address_that_is_refused_is_told_without_its_secret),
     TEST(a_base_with_a_password_is_refused_without_repeating_it),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -52,7 +52,7 @@ static ptrdiff_t read_source(void *context, char *buffer, size_t size) {
 /* Sends a POST with that source; the announced length may be wrong. */
 static void send_source(source *s, int64_t length, double timeout, bool transfer) {
   char url[100];
-  const ps_body body = {length, read_source, NULL, s};
+  const ps_body body = {length, read_source, NULL, s, NULL};
   const ps_http_header headers[] = {{"Content-Type", "text/plain"}, {"X-Empty", ""}, {"X-Test", "1"}};
   const ps_http_request request = {"POST", url, headers, 3, &body, timeout, 1, -1};
   snprintf(url, sizeof url, "%s/v1/a/../b?c=%%20", server_url(it));
@@ -165,7 +165,7 @@ static void a_handle_serves_many_methods(void **state) {
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
     bool has_body = strcmp(methods[i], "POST") == 0 && i > 0;
     source s = {.given = 3, .piece = 3};
-    const ps_body body = {3, read_source, NULL, &s};
+    const ps_body body = {3, read_source, NULL, &s, NULL};
     const ps_http_request request = {methods[i], url, NULL, 0, has_body ? &body : NULL, 5, 5, -1};
     response.body.length = 0;
     ps_http_begin(http, &request, &response, false);

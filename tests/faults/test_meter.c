@@ -17,6 +17,8 @@
 #define EXPIRED                                                                                                        \
   "{\"status\":401,\"body\":{\"error\":{\"type\":\"temporary_session_expired\",\"code\":\"billing_meter_event_"        \
   "session_expired\",\"message\":\"Session expired\"}}}"
+#define EXPIRED_WITH(status)                                                                                           \
+  "{\"status\":" #status ",\"body\":{\"error\":{\"type\":\"temporary_session_expired\",\"message\":\"Expired\"}}}"
 #define REFUSED "{\"status\":400,\"body\":{\"error\":{\"code\":\"meter_event_invalid\",\"message\":\"no\"}}}"
 #define LATER "2023-11-14T22:28:20.000Z" /* 15 minutes after the test's time */
 
@@ -142,6 +144,86 @@ static void an_expired_session_is_renewed_once(void **state) {
   ps_meter_free(m);
 }
 
+/* Whatever the status: what the table of retries would send again at once is not, with a token that is no good. */
+static void an_expired_session_is_renewed_first(void **state) {
+  (void)state;
+  static const char *const scripts[] = {EXPIRED_WITH(409), EXPIRED_WITH(429), EXPIRED_WITH(500)};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    char script[1000];
+    snprintf(script, sizeof script, "[%s,%s,%s,%s]", SESSION("tok_1", LATER), scripts[i], SESSION("tok_2", LATER),
+             TAKEN);
+    server_script(it, script);
+    ps_meter *m = meter_with(2);
+    flush(m);
+    assert_int_equal(server_requests(it), 4);
+    assert_key(2, "/v2/billing/meter_event_session", TEST_KEY);
+    assert_key(3, "/v2/billing/meter_event_stream", "tok_2");
+    ps_meter_free(m);
+  }
+  assert_int_equal(hours.sleep_count, 0);
+}
+
+static void a_token_is_starred_where_it_is_told(void **state) {
+  (void)state;
+  server_script(it, "[" SESSION("token_0123456789abcdef", LATER) ",{\"status\":400,\"body\":{\"error\":{\"message\":"
+                                                                 "\"not with token_0123456789abcdef\"}}}]");
+  ps_meter *m = meter_with(1);
+  assert_false(ps_meter_flush(m));
+  assert_string_equal(ps_error_message(ps_meter_result(m)), "not with ******************cdef");
+  ps_meter_free(m);
+  server_script(it, "[{\"body\":\"{\\\"authentication_token\\\":\\\"token_0123456789abcdef\\\",\"}]");
+  m = meter_with(1);
+  assert_false(ps_meter_flush(m));
+  assert_non_null(strstr(ps_error_message(ps_meter_result(m)), "\"authentication_token\":\"******************cdef\""));
+  ps_meter_free(m);
+}
+
+/* ---- Pauses ---- */
+
+static void fail_after(ps_meter *m, const char *script, int64_t least, int64_t most) {
+  server_script(it, script);
+  assert_false(ps_meter_flush(m)); /* at once, whatever the pause */
+  assert_true(ps_meter_wait(m) >= ps_meter_pause(m));
+  if (ps_meter_pause(m) < least || ps_meter_pause(m) > most) fail_msg("a pause of %d ms", (int)ps_meter_pause(m));
+}
+
+static void a_server_that_fails_is_left_alone_for_a_while(void **state) {
+  (void)state;
+  static const int64_t bounds[][2] = {{500, 1000}, {1000, 2000}, {2000, 4000}, {2500, 5000}, {2500, 5000}};
+  ps_meter *m = meter_with(1);
+  hours.now += 2000;
+  assert_int_equal(ps_meter_wait(m), 0);
+  assert_int_equal(ps_meter_pause(m), 0);
+  for (size_t i = 0; i < 5; i++) fail_after(m, "[{\"status\":403,\"body\":{}}]", bounds[i][0], bounds[i][1]);
+  hours.now += 1000;
+  assert_true(ps_meter_wait(m) <= 4000);
+  for (int i = 0; i < 100; i++) add(m, i); /* a full batch waits, too */
+  assert_true(ps_meter_wait(m) > 0);
+  hours.now += 4000;
+  assert_int_equal(ps_meter_wait(m), 0);
+  fail_after(m, "[" SESSION("tok_1", LATER) ",{\"status\":400,\"headers\":{\"Retry-After\":\"30\"},\"body\":{}}]",
+             30000, 30000);
+  ps_value_free(ps_meter_skip(m)); /* the rest is another matter */
+  assert_int_equal(ps_meter_pause(m), 0);
+  fail_after(m, "[" REFUSED "]", 500, 1000);
+  server_script(it, "[" TAKEN "]");
+  flush(m);
+  add(m, 0);
+  assert_int_equal(ps_meter_wait(m), 1000); /* its age again */
+  fail_after(m, "[" REFUSED "]", 500, 1000);
+  ps_meter_free(m);
+}
+
+static void an_answer_without_a_token_is_a_failure_like_others(void **state) {
+  (void)state;
+  ps_meter *m = meter_with(1);
+  fail_after(m, "[{\"body\":{\"object\":\"x\"}}]", 500, 1000);
+  fail_after(m, "[{\"body\":{\"object\":\"x\"}}]", 1000, 2000);
+  ps_meter_free(m);
+}
+
+/* ---- Faults ---- */
+
 static void a_cut_connection_loses_nothing(void **state) {
   (void)state;
   server_script(it, "[" SESSION("tok_1", LATER) "," TAKEN
@@ -262,6 +344,10 @@ int main(void) {
     TEST(batches_of_a_hundred),
     TEST(a_token_serves_until_shortly_before_its_end),
     TEST(an_expired_session_is_renewed_once),
+    TEST(an_expired_session_is_renewed_first),
+    TEST(a_token_is_starred_where_it_is_told),
+    TEST(a_server_that_fails_is_left_alone_for_a_while),
+    TEST(an_answer_without_a_token_is_a_failure_like_others),
     TEST(a_cut_connection_loses_nothing),
     TEST(a_session_that_cannot_be_had),
     TEST(a_refused_batch_is_skipped_by_its_owner),

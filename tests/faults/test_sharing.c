@@ -216,15 +216,15 @@ static void a_child_drops_a_page_asked_for_ahead(void **state) {
   ps_value *log = server_log(it);
   assert_int_equal(ps_count(log), 3);
   assert_string_equal(ps_str(log, "1.path"), ps_str(log, "2.path"));
-  assert_int_equal(ps_int(log, "0.connection"), ps_int(log, "1.connection"));
-  assert_int_not_equal(ps_int(log, "1.connection"), ps_int(log, "2.connection"));
+  int64_t of_parent = ps_int(log, "0.connection"); /* which of the others was read first, nobody knows */
+  assert_int_not_equal(ps_int(log, "1.connection") == of_parent, ps_int(log, "2.connection") == of_parent);
   ps_value_free(log);
 }
 
 /* A request under way at the fork: its outcome is unknown to the child, which asks again with the same key. */
 static void a_child_asks_again_for_what_was_under_way(void **state) {
   (void)state;
-  server_script(it, "[{\"delay\":0.1},{}]");
+  server_script(it, "[{\"delay\":0.5},{}]");
   ps_exchange *x = ps_exchange_new(client, PS_CUSTOMERS_CREATE, NULL, NULL, NULL);
   assert_int_equal(ps_exchange_run(x, 50), PS_SEND);
   pid_t child = fork_child();

@@ -191,6 +191,8 @@ class Sandbox(Installed):
     def test_the_library_exports_its_header(self) -> None:
         library, header = self.lib / "libpinstripe-sandbox.so", (self.include / "pinstripe_sandbox.h").read_text()
         self.assertEqual(symbols(library, "-D"), set(re.findall(r"^PS_SANDBOX_API .*?\b(ps_\w+)\(", header, re.M)))
+        undefined = run("nm", "-D", "--undefined-only", library)
+        self.assertNotRegex(undefined, r"\blua")  # a host's own Lua would take the place of what is inside
         facts = run("readelf", "-d", library)
         self.assertIn("NODELETE", facts)
         for other in ("libpinstripe.", "liblua", "libcurl", "libcrypto"):

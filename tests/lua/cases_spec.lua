@@ -222,6 +222,126 @@ local function run_page(case)
   assert.are.same(setmetatable(case.items, nil), items)
 end
 
+-- Reads the body of a request whole; whether its length was told comes second.
+local function whole_body(request)
+  if request.body then return request.body, true end
+  local pieces = {}
+  for piece in request.reader do pieces[#pieces + 1] = piece end
+  return table.concat(pieces), request.length ~= nil
+end
+
+-- The body's parts, in order; raises if it is not these parts between its boundaries.
+local function split_parts(body, content_type)
+  local boundary = "--" .. assert(content_type:match "^multipart/form%-data; boundary=([%w-]+)$", content_type)
+  local parts, at = {}, 1
+  while body:sub(at, at + #boundary + 1) == boundary .. "\r\n" do
+    local from = at + #boundary + 2
+    local to = assert(body:find("\r\n" .. boundary, from, true), "a part without an end")
+    parts[#parts + 1] = body:sub(from, to - 1)
+    at = to + 2
+  end
+  assert.are.equal(boundary .. "--\r\n", body:sub(at))
+  return parts
+end
+
+local function run_upload(case)
+  local sent, body, known
+  local client = new_client(case, function(request)
+    sent = request
+    body, known = whole_body(request)
+    return { status = 200, headers = {}, body = "{}" }
+  end)
+  if case.reader then
+    local pieces, file = { case.reader:sub(1, 5), "", case.reader:sub(6) }, case.params.file
+    file.reader = function() return table.remove(pieces, 1) end
+    file.length = not case.chunked and #case.reader or nil
+  end
+  local object, err = call(client, case)
+  if case.error then
+    assert.is_nil(object)
+    assert.is_nil(sent, "something was sent")
+    return check_error(case.error, err)
+  end
+  assert.is_not_nil(object, tostring(err))
+  assert.are.equal("https://files.stripe.com/v1/files", sent.url)
+  local parts = split_parts(body, sent.headers["Content-Type"])
+  assert.are.equal(not case.chunked, known)
+  if known then assert.are.equal(#body, sent.length) end
+  table.sort(parts)
+  table.sort(case.parts)
+  assert.are.same(setmetatable(case.parts, nil), parts)
+end
+
+local SESSION, STREAM = "https://api.stripe.com/v2/billing/meter_event_session",
+  "https://meter-events.stripe.com/v2/billing/meter_event_stream"
+
+-- What was sent, in the form of the case's `requests`; an event has the same identifier each time.
+local function read_batches(case, requests)
+  local ids, batches = {}, {}
+  for i, request in ipairs(requests) do
+    assert.are.equal(request.url:find "session$" and SESSION or STREAM, request.url)
+    local key = request.headers.Authorization:match "^Bearer (.*)"
+    local batch = { request.url == SESSION and "session" or "stream", key }
+    for n, event in ipairs(request.url == STREAM and pinstripe.json.decode(request.body).events or {}) do
+      local value, id = event.payload.value, event.identifier
+      assert.are.equal(ids[value] or id, id)
+      for name, wanted in pairs(case.sent or {}) do
+        assert.is_truthy(wanted == "*" and event[name] ~= "" or wanted == event[name], name)
+      end
+      ids[value] = id
+      batch[3] = batch[3] or {}
+      batch[3][n] = value
+    end
+    batches[i] = batch
+  end
+  return batches
+end
+
+local function add_events(stream, case, count, number)
+  for _, event in ipairs(number == 0 and case.events or {}) do
+    local ok, err = pcall(stream.add, stream, event)
+    assert.are.equal(case.refused == nil, ok)
+    if case.refused then assert.is_truthy(err:find(case.refused, 1, true), err) end
+  end
+  local last
+  for i = 1, count do
+    local added, err = stream:add{ event_name = "requests", payload = { value = tostring(number + i) } }
+    assert.is_true(added)
+    last = last or err
+  end
+  assert.is_nil(last)
+  return number + count
+end
+
+local function run_meter(case)
+  local stage, number = new_stage(case), 0
+  local send = stage.transport.send
+  function stage.transport.send(request)
+    stage.key = nil
+    return send(request)
+  end
+  local stream = new_client(case, stage.transport):meter_stream{ max_age = 3600 }
+  for _, flush in ipairs(case.flushes) do
+    number = add_events(stream, case, flush.add or 0, number)
+    local good, err = stream:flush()
+    assert.are.equal(flush.ok or nil, good, tostring(err))
+    if flush.error then check_error(flush.error, err) end
+    assert.are.equal(flush.pending, (stream:pending()))
+    if flush.skip then
+      local skipped = {}
+      for i, event in ipairs(stream:skip()) do skipped[i] = event.payload.value end
+      assert.are.same(setmetatable(flush.skip, nil), skipped)
+    end
+  end
+  local expected = {}
+  for i, request in ipairs(case.requests) do
+    expected[i] = { request[1], request[2], request[3] and setmetatable(request[3], nil) }
+  end
+  assert.are.same(expected, read_batches(case, stage.requests))
+  assert.are.equal(0, stage.left, "replies that nobody asked for")
+  assert.is_true(stream:close())
+end
+
 local readers = {
   signature = { pinstripe.webhook.verify },
   event = { pinstripe.webhook.construct, pinstripe.webhook.construct_without_verification },
@@ -280,3 +400,5 @@ run_file("requests.json", run_request)
 run_file("replies.json", run_reply)
 run_file("pages.json", run_page)
 run_file("webhooks.json", run_webhook)
+run_file("uploads.json", run_upload)
+run_file("meters.json", run_meter)

@@ -103,17 +103,34 @@ describe("an upload", function()
 
   it("ends when its source fails, or its rewind", function()
     local stripe = start{ { status = 500, body = {} } }
-    local _, err = stripe.files:create{ purpose = PURPOSE, file = { reader = (reader "abc"), rewind = function() end } }
+    local told = "the body of the request could not be read to its end: "
+    local function cannot() return nil, "it is a pipe" end
+    local _, err = stripe.files:create{ purpose = PURPOSE, file = { reader = (reader "abc"), rewind = cannot } }
     assert.are.equal("usage", err.kind)
     assert.are.equal(2, err.attempts)
+    assert.are.equal(told .. "rewind: it is a pipe", err.message)
     local function failing() return nil, "disk on fire" end
     _, err = stripe.files:create{ purpose = PURPOSE, file = { reader = failing } }
     assert.are.equal("usage", err.kind)
-    assert.is_truthy(err.message:find("could not be read to its end", 1, true))
+    assert.are.equal(told .. "reader: disk on fire", err.message)
     local ok, raised = pcall(stripe.files.create, stripe.files, { purpose = PURPOSE,
       file = { reader = function() error({ mine = true }) end } })
     assert.is_false(ok)
     assert.is_true(raised.mine)
+  end)
+
+  it("ends where a file is said to be fed, and nobody feeds it", function()
+    local stripe = start{}
+    for _, client in ipairs{ stripe, server.client{ log = function() end } } do
+      for _, send in ipairs{
+        function(params) return client.files:create(params) end,
+        function(params) return client:request("POST", "/v1/files", params) end,
+      } do
+        local _, err = send{ purpose = PURPOSE, file = { feed = true } }
+        assert.are.equal("usage", err.kind)
+        assert.is_truthy(err.message:find("there is no reader", 1, true), err.message)
+      end
+    end
   end)
 
   it("is not cut to a length that its reader exceeds", function()
@@ -122,6 +139,23 @@ describe("an upload", function()
       file = { reader = (reader "0123456789"), length = 5 } })
     assert.is_false(ok)
     assert.is_truthy(err:find("a reader gave more than the 5 bytes of its length", 1, true))
+  end)
+
+  it("is not sent again over a transport in Lua, either, when its source fails", function()
+    server = { stop = function() end }
+    local sent = 0
+    local stripe = support.client(function(request)
+      sent = sent + 1
+      local piece, why
+      repeat piece, why = request.reader() until not piece
+      return nil, why or "the connection was lost"
+    end)
+    local function failing() return nil, "disk on fire" end
+    local file = { reader = failing, rewind = function() return true end }
+    local _, err = stripe.files:create{ purpose = PURPOSE, file = file }
+    assert.are.equal("the body of the request could not be read to its end: reader: disk on fire", err.message)
+    assert.are.equal("usage", err.kind)
+    assert.are.equal(1, sent)
   end)
 
   it("goes through a transport in Lua, which may yield", function()
@@ -151,6 +185,8 @@ describe("an upload", function()
     end
     raises("files:create: params.file.reader must be a function", create{ reader = 5 })
     raises("params.file.rewind must be a function", create{ reader = print, rewind = 5 })
+    raises("params.file.reader is in place of path and content", create{ reader = print, path = "x" })
+    raises("params.file.reader is in place of path and content", create{ reader = print, content = "x" })
     for _, length in ipairs{ "5", -5, 2.5, 0 / 0, math.huge } do
       raises("params.file.length must be a number", create{ reader = print, length = length })
     end
@@ -183,11 +219,15 @@ describe("a download", function()
   end
 
   it("goes to memory, to a path, or to a function", function()
-    start{ { file = { 100000, '"a"' } }, { file = { 100000, '"a"' } }, { file = { 100000, '"a"' } } }
+    local file = { file = { 100000, '"a"' } }
+    start{ file, file, file, file }
     assert.are.equal(bytes_of_file(100000), stripe.quotes:pdf("qt_1"))
     local good, response = stripe.quotes:pdf("qt_1", nil, { save_to = path })
     assert.is_true(good)
     assert.are.equal(200, response.status)
+    assert.are.equal(bytes_of_file(100000), support.read_file(path))
+    os.remove(path)
+    assert.is_true((stripe:request("GET", "/v1/quotes/qt_1/pdf", nil, { save_to = path })))
     assert.are.equal(bytes_of_file(100000), support.read_file(path))
     local pieces, last = {}, nil
     assert.is_true(pinstripe.check(stripe.quotes:pdf("qt_1", nil, {
@@ -227,6 +267,26 @@ describe("a download", function()
     end)
     assert.is_false(ok)
     assert.are.equal(1, err.mine)
+  end)
+
+  it("ends when its writer says that it cannot", function()
+    local file = { file = { 5000000, '"a"' } }
+    start{ file, { file = { 80, '"a"' } } }
+    for _ = 1, 2 do -- in the middle, and at the last piece
+      local asked = 0
+      local good, err = stripe.quotes:pdf("qt_1", nil, { write_to = function()
+        asked = asked + 1
+        return nil, "No space left on device", 28
+      end })
+      assert.is_nil(good)
+      assert.are.equal("usage", err.kind)
+      assert.are.equal("write_to: No space left on device", err.message)
+      assert.are.equal(1, err.attempts)
+      assert.are.equal(1, asked)
+    end
+    local local_stripe = support.client{ { status = 200, headers = {}, body = "bytes" } }
+    local _, err = local_stripe.quotes:pdf("qt_1", nil, { write_to = function() return false, "full" end })
+    assert.are.equal("write_to: full", err.message)
   end)
 
   it("asks for the url of a file with the key, for that of a link without", function()

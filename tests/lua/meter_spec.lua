@@ -77,24 +77,34 @@ describe("a meter stream", function()
     stream:close()
   end)
 
-  it("keeps what failed, and tells of it", function()
+  it("keeps what failed, tells of it, and leaves the server alone for a while", function()
     local broken = true
     local stripe, batches = new_client(function()
       return broken and support.reply(500, { error = { message = "oops" } })
     end)
     local stream = stripe:meter_stream{ max_age = 0, max_pending = 2 }
-    for i = 1, 2 do
-      local good, err = stream:add(event(i))
-      assert.is_true(good)
-      assert.are.equal("api", err.kind)
-    end
-    local good, err = stream:add(event(3)) -- full, and cannot be sent: not taken
+    local good, err = stream:add(event(1))
+    assert.is_true(good)
+    assert.are.equal("api", err.kind)
+    good, err = stream:add(event(2))
+    assert.is_true(good)
+    assert.is_nil(err) -- nothing was tried
+    good, err = stream:add(event(3)) -- full, and not to be sent yet: not taken
     assert.is_nil(good)
     assert.are.equal("api", err.kind)
-    assert.are.equal(2, (stream:pending()))
-    assert.is_nil(stream:close())
+    assert.are.equal(1, #batches)
+    local count, pause = stream:pending()
+    assert.are.equal(2, count)
+    assert.is_true(pause > 0 and pause <= 1)
+    assert.is_nil(stream:close()) -- at once, and longer after each failure
+    assert.are.equal(2, #batches)
+    pause = select(2, stream:pending())
+    assert.is_true(pause > 0.9 and pause <= 2)
     broken = false
-    assert.is_true(stream:add(event(3)))
+    assert.is_nil((stream:add(event(3))))
+    os.execute("sleep " .. pause + 0.05)
+    assert.is_true(stream:add(event(3))) -- in the place of what was sent; then it is due itself
+    assert.are.equal(4, #batches)
     assert.are.equal(0, (stream:pending()))
     local seen = {}
     for _, batch in ipairs(batches) do
@@ -219,24 +229,76 @@ describe("a meter stream", function()
     stream:close()
   end)
 
-  it("loses nothing at the end of a script", function()
+  it("may be added to after its failed batch was skipped, without a pause", function()
+    local stripe, batches = new_client(function(number)
+      return number == 1 and support.reply(400, { error = { message = "no" } })
+    end)
+    local stream = stripe:meter_stream{ max_age = 0 }
+    assert.are.equal("invalid_request", select(2, stream:add(event(1))).kind)
+    assert.are.equal(1, #stream:skip())
+    assert.is_nil(select(2, stream:add(event(2))))
+    assert.are.equal(2, #batches)
+    stream:close()
+  end)
+
+  -- A stream that is given up with seven events, in a script that ends with `ending`.
+  local function run(options, ending)
+    return support.run(([[
+      local pinstripe = require "pinstripe"
+      if warn then warn "@on" end
+      local function send(request)
+        local session = request.url:find "session$"
+        if not session then print(#pinstripe.json.decode(request.body).events, request.headers.Authorization) end
+        return { status = 200, headers = {}, body = session and '{"authentication_token":"tok_1"}' or "{}" }
+      end
+      local function broken() return nil, "no network here" end
+      local function yields() return coroutine.yield() end
+      local stripe = pinstripe.client("%s", %s)
+      local stream = stripe:meter_stream()
+      for _ = 1, 7 do stream:add{ event_name = "e", payload = { value = "1" } } end
+      stream = nil
+      collectgarbage() collectgarbage()
+      io.stdout:setvbuf "line"
+      print "given up"
+      %s]]):format(support.KEY, options, ending))
+  end
+
+  it("loses nothing at the end of a script, though the connection is", function()
     local server = support.server{
       { body = { authentication_token = "tok_1", expires_at = "2100-01-01T00:00:00Z" } },
+      { reset = "after" },
       { status = 204, body = "" },
     }
-    local script = ('local s = require "pinstripe".client("%s", { api_base = "%s", meter_events_base = "%s" })' ..
-      ' local stream = s:meter_stream() for i = 1, 7 do stream:add{ event_name = "e", payload = { value = "1" } } end')
-      :format(support.KEY, server.base, server.base)
-    local path = os.tmpname()
-    local file = io.open(path, "w")
-    file:write(script)
-    file:close()
-    assert.is_truthy(os.execute(os.getenv "PS_LUA" .. " " .. path))
-    os.remove(path)
+    run(('{ api_base = "%s", meter_events_base = "%s" }'):format(server.base, server.base), "")
     local requests = server.requests()
-    assert.are.equal(2, #requests)
-    assert.are.equal(7, #pinstripe.json.decode(requests[2].body).events)
+    assert.are.equal(3, #requests)
+    assert.are.equal(7, #pinstripe.json.decode(requests[3].body).events)
+    assert.are.equal(requests[2].body, requests[3].body)
     server.stop()
+  end)
+
+  it("loses nothing over a transport in Lua, at the end of the state and not before", function()
+    assert.are.equal("given up\n7\tBearer tok_1\n", (run("{ transport = send }", "")))
+    assert.are.equal("given up\n7\tBearer tok_1\n", (run("{ transport = send }", "error 'dies'")))
+    if support.is_51 then return end -- there os.exit closes no state
+    assert.are.equal("given up\n7\tBearer tok_1\n", (run("{ transport = send }", "os.exit(0, true)")))
+  end)
+
+  it("sends nothing twice: not what was closed, nor to a state that is never closed", function()
+    local closed = "local s = stripe:meter_stream() s:add{ event_name = 'e', payload = {} } s:close()"
+    assert.are.equal("given up\n1\tBearer tok_1\n7\tBearer tok_1\n", (run("{ transport = send }", closed)))
+    assert.are.equal("given up\n", (run("{ transport = send }", "os.exit(0, false)")))
+  end)
+
+  it("warns of what was lost at the end", function()
+    if _VERSION < "Lua 5.4" then return pending "there is no warn" end
+    local lost = "Lua warning: pinstripe: a meter stream ended, and 7 of its events were not sent: "
+    local _, logged = run("{ transport = broken, max_retries = 0 }", "")
+    assert.are.equal(lost .. "connection: no network here (outcome unknown)\n", logged)
+    _, logged = run("{ transport = yields, max_retries = 0 }", "")
+    assert.is_truthy(logged:find(lost .. "attempt to yield", 1, true), logged)
+    _, logged = run("{ api_base = 'http://127.0.0.1:1', max_retries = 0 }", "")
+    assert.is_truthy(logged:find(lost .. "Failed to connect", 1, true), logged)
   end)
 
   it("names a misuse", function()

@@ -31,6 +31,16 @@ describe("pinstripe.sandbox", function()
     assert.are.equal("pinstripe.sandbox " .. sandbox:url(), tostring(sandbox))
   end))
 
+  -- The program of each Lua exports its own lua_*, which the Lua inside the sandbox must not meet.
+  it("takes a payment and gives it back in a host of any Lua", with_sandbox(function(_, stripe)
+    local intent = check(stripe.payment_intents:create{
+      amount = 2000, currency = "usd", payment_method = "pm_card_visa", confirm = true,
+      automatic_payment_methods = { enabled = true, allow_redirects = "never" },
+    })
+    assert.are.equal("succeeded", intent.status)
+    assert.are.equal(2000, check(stripe.refunds:create{ payment_intent = intent.id }).amount)
+  end))
+
   it("gives the same ids for the same seed", function()
     local function first_id(seed)
       local sandbox = pinstripe.sandbox{ seed = seed }

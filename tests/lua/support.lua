@@ -83,6 +83,21 @@ local function sleep(seconds)
   os.execute("sleep " .. seconds)
 end
 
+--- Runs a script in a process of its own, with these variables: what it printed, and wrote to stderr.
+function support.run(script, variables)
+  local path, out, log = os.tmpname(), os.tmpname(), os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(script)
+  file:close()
+  local parts = { "env" }
+  for name, value in pairs(variables or {}) do parts[#parts + 1] = name .. "='" .. value .. "'" end
+  parts[#parts + 1] = ("%s %s > %s 2> %s"):format(os.getenv "PS_LUA", path, out, log)
+  os.execute(table.concat(parts, " "))
+  local printed, logged = support.read_file(out), support.read_file(log)
+  for _, name in ipairs{ path, out, log } do os.remove(name) end
+  return printed, logged
+end
+
 --- Starts the scripted server; `arguments` are more of its own. {base, control, requests(), stop()}.
 function support.server(script, arguments)
   local output = os.tmpname()
