@@ -48,7 +48,8 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
                               const ps_value *options);
 ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options);
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
-bool ps_plain_carry(ps_exchange *x, int64_t max_ms);
+bool ps_exchange_carry(ps_exchange *x, int64_t max_ms);
+void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent);
 int ps_exchange_step(ps_exchange *x);
 int64_t ps_exchange_wait(const ps_exchange *x);
 void ps_exchange_cancel(ps_exchange *x);
@@ -66,6 +67,7 @@ ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pending);
 const char *ps_meter_add(ps_meter *m, const ps_value *event);
 size_t ps_meter_pending(const ps_meter *m);
 int64_t ps_meter_wait(const ps_meter *m);
+int64_t ps_meter_pause(const ps_meter *m);
 ps_exchange *ps_meter_exchange(ps_meter *m);
 bool ps_meter_feed(ps_meter *m);
 const ps_result *ps_meter_result(const ps_meter *m);

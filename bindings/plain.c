@@ -28,6 +28,7 @@ ps_client *ps_plain_client(const char *api_key, const ps_value *options, const c
 
 /* The options, or the poison that takes the place of the params: to be freed; NULL: all is well. */
 static ps_value *read_options(ps_call_options *options, const ps_value *map) {
+  *options = PS_CALL_OPTIONS_INIT;
   char *misuse = ps_call_options_read(options, map);
   if (!misuse) return NULL;
   ps_value *poison = ps_value_new();
@@ -46,9 +47,9 @@ static void list_texts(const ps_value *list, const char **texts, size_t most) {
 
 ps_exchange *ps_plain_begin(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                             const ps_value *options) {
-  ps_call_options read = PS_CALL_OPTIONS_INIT;
-  ps_value *poison = read_options(&read, options);
-  ps_exchange *x = ps_exchange_new(client, operation, ids, poison ? poison : params, &read);
+  ps_call_options read;
+  ps_value *poison = options ? read_options(&read, options) : NULL;
+  ps_exchange *x = ps_exchange_new(client, operation, ids, poison ? poison : params, options ? &read : NULL);
   ps_value_free(poison);
   return x;
 }
@@ -62,7 +63,7 @@ ps_exchange *ps_plain_call(ps_client *client, const char *operation, const ps_va
 
 ps_exchange *ps_plain_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                               const ps_value *options) {
-  ps_call_options read = PS_CALL_OPTIONS_INIT;
+  ps_call_options read;
   ps_value *poison = read_options(&read, options);
   ps_exchange *x = ps_exchange_new_request(client, method, path, poison ? poison : params, &read);
   ps_value_free(poison);
@@ -71,7 +72,7 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
 
 /* Without params to poison: a misuse of options is a request that nobody could send. */
 ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options) {
-  ps_call_options read = PS_CALL_OPTIONS_INIT;
+  ps_call_options read;
   ps_value *poison = read_options(&read, options);
   ps_exchange *x =
     poison ? ps_exchange_new_request(client, "GET", url, poison, NULL) : ps_exchange_new_download(client, url, &read);
@@ -81,7 +82,10 @@ ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_valu
 
 bool ps_plain_run(ps_exchange *x, int64_t max_ms) { return ps_exchange_run(x, max_ms) == PS_DONE; }
 
-bool ps_plain_carry(ps_exchange *x, int64_t max_ms) { return ps_exchange_carry(x, max_ms); }
+void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent) {
+  ps_http_response_fail(ps_exchange_response(x), timeout ? PS_ERROR_TIMEOUT : PS_ERROR_CONNECTION,
+                        not_sent ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN, reason);
+}
 
 ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets,
                            int64_t tolerance, int64_t now) {

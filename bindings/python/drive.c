@@ -7,9 +7,8 @@
 static ps_exchange *to_exchange(PyObject *capsule) { return from_capsule(capsule, "ps_exchange"); }
 
 /* core.read_body(exchange) → the body's next bytes, b"" at its end; None: it waits to be fed */
-PyObject *core_read_body(PyObject *self, PyObject *capsule) {
+static PyObject *core_read_body(PyObject *Py_UNUSED(self), PyObject *capsule) {
   char piece[65536];
-  (void)self;
   ps_exchange *x = to_exchange(capsule);
   const ps_body *body = x ? ps_exchange_request(x)->body : NULL;
   if (!body) return PyErr_Occurred() ? NULL : PyBytes_FromString("");
@@ -20,19 +19,15 @@ PyObject *core_read_body(PyObject *self, PyObject *capsule) {
 }
 
 static PyObject *headers_of(const ps_http_request *request) {
-  PyObject *headers = PyDict_New();
-  for (size_t i = 0; headers && i < request->header_count; i++) {
-    const char *value = request->headers[i].value;
-    PyObject *text = PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value), NULL);
-    if (!text || PyDict_SetItemString(headers, request->headers[i].name, text) < 0) Py_CLEAR(headers);
-    Py_XDECREF(text);
+  PyObject *pairs = PyList_New(0);
+  for (size_t i = 0; i < request->header_count; i++) {
+    add_header(&pairs, request->headers[i].name, request->headers[i].value);
   }
-  return headers;
+  return pairs;
 }
 
-/* core.request_of(exchange) → (method, url, headers, whether it has a body, timeout, connect_timeout) */
-PyObject *core_request_of(PyObject *self, PyObject *capsule) {
-  (void)self;
+/* core.request_of(exchange) → (method, url, [(name, value)], whether it has a body, timeout, connect_timeout) */
+static PyObject *core_request_of(PyObject *Py_UNUSED(self), PyObject *capsule) {
   ps_exchange *x = to_exchange(capsule);
   if (!x) return NULL;
   const ps_http_request *request = ps_exchange_request(x);
@@ -42,13 +37,12 @@ PyObject *core_request_of(PyObject *self, PyObject *capsule) {
                        request->body ? Py_True : Py_False, timeout, request->connect_timeout);
 }
 
-/* core.answer(exchange, status, [(name, value)], body) */
-PyObject *core_answer(PyObject *self, PyObject *args) {
+/* core.answer(exchange, status, {name: value}, body) */
+static PyObject *core_answer(PyObject *Py_UNUSED(self), PyObject *args) {
   PyObject *capsule, *headers, *name, *value;
   const char *body;
   Py_ssize_t length, at = 0;
   int status;
-  (void)self;
   if (!PyArg_ParseTuple(args, "OiO!y#", &capsule, &status, &PyDict_Type, &headers, &body, &length)) return NULL;
   ps_exchange *x = to_exchange(capsule);
   if (!x) return NULL;
@@ -63,24 +57,9 @@ PyObject *core_answer(PyObject *self, PyObject *args) {
   Py_RETURN_NONE;
 }
 
-/* core.fail(exchange, reason, is it a timeout, was certainly nothing sent) */
-PyObject *core_fail(PyObject *self, PyObject *args) {
-  PyObject *capsule;
-  const char *reason;
-  int timeout, not_sent;
-  (void)self;
-  if (!PyArg_ParseTuple(args, "Ospp", &capsule, &reason, &timeout, &not_sent)) return NULL;
-  ps_exchange *x = to_exchange(capsule);
-  if (!x) return NULL;
-  ps_http_response_fail(ps_exchange_response(x), timeout ? PS_ERROR_TIMEOUT : PS_ERROR_CONNECTION,
-                        not_sent ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN, reason);
-  Py_RETURN_NONE;
-}
-
 /* core.event(exchange) → the next thing that happened, as a dict, or None */
-PyObject *core_event(PyObject *self, PyObject *capsule) {
+static PyObject *core_event(PyObject *Py_UNUSED(self), PyObject *capsule) {
   static const char *const kinds[] = {"request", "response", "retry", "notice"};
-  (void)self;
   ps_exchange *x = to_exchange(capsule);
   const ps_call_event *e = x ? ps_exchange_event(x) : NULL;
   if (!x) return NULL;
@@ -93,3 +72,11 @@ PyObject *core_event(PyObject *self, PyObject *capsule) {
   ps_free(line);
   return event;
 }
+
+PyMethodDef drive_functions[] = {
+  {"request_of", core_request_of, METH_O, NULL},
+  {"read_body", core_read_body, METH_O, NULL},
+  {"answer", core_answer, METH_VARARGS, NULL},
+  {"event", core_event, METH_O, NULL},
+  {NULL, NULL, 0, NULL},
+};

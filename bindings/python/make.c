@@ -27,16 +27,11 @@ static PyObject *make_number(const ps_value *v) {
 
 static PyObject *make_decimal(const ps_value *v) {
   static PyObject *kept;
-  PyObject *class = imported(&kept, "decimal", "Decimal"), *text = make_text(v);
-  PyObject *decimal = class && text ? PyObject_CallFunctionObjArgs(class, text, NULL) : NULL;
-  if (!decimal && text) {
-    PyErr_Clear(); /* no number: as it was sent */
-    decimal = text;
-    text = NULL;
-  }
-  Py_XDECREF(class);
-  Py_XDECREF(text);
-  return decimal;
+  PyObject *class = imported(&kept, "decimal", "Decimal"), *text = class ? make_text(v) : NULL;
+  PyObject *decimal = text ? PyObject_CallFunctionObjArgs(class, text, NULL) : NULL;
+  if (!decimal) PyErr_Clear(); /* no number: as it was sent */
+  else put(&text, decimal);
+  return text;
 }
 
 static PyObject *make_string(const ps_value *v, const ps_api_type *type, bool for_json) {
@@ -100,15 +95,10 @@ static PyObject *page_class(const ps_value *v, const ps_api_type *type) {
 
 /* Of an object that is known by the field that it stands in. */
 static PyObject *nested_class(const context *at) {
-  PyObject *name = PyUnicode_FromString(at->name), *place = name ? PyTuple_Pack(2, at->parent, name) : NULL;
-  PyObject *class = place ? PyDict_GetItemWithError(py.inner, place) : NULL;
-  Py_XINCREF(class);
-  if (place && !class && !PyErr_Occurred()) {
-    class = PyObject_CallFunctionObjArgs(py.nested, at->parent, name, at->item ? Py_True : Py_False, NULL);
-  }
-  Py_XDECREF(place);
-  Py_XDECREF(name);
-  return class;
+  PyObject *known = PyDict_GetItemWithError(py.inner, at->parent);
+  PyObject *class = known ? PyDict_GetItemWithError(known, at->name) : NULL;
+  if (class || PyErr_Occurred()) return Py_XNewRef(class);
+  return PyObject_CallFunctionObjArgs(py.nested, at->parent, at->name, at->item ? Py_True : Py_False, NULL);
 }
 
 static PyObject *class_of(const context *at, const ps_value *v, const ps_api_type *type) {
@@ -123,7 +113,8 @@ static PyObject *class_of(const context *at, const ps_value *v, const ps_api_typ
 /* ---- Containers ---- */
 
 static PyObject *make_list(const context *at, const ps_value *v, const ps_api_type *type) {
-  const context inside = {at->reply, at->parent, at->name, true};
+  context inside = *at;
+  inside.item = true;
   PyObject *list = PyList_New((Py_ssize_t)ps_count(v));
   Py_ssize_t i = 0;
   for (const ps_value *item = ps_first(v); list && item; item = ps_next(item)) {
@@ -134,12 +125,17 @@ static PyObject *make_list(const context *at, const ps_value *v, const ps_api_ty
   return list;
 }
 
-/* A map whose values are objects: a dict of them (price.currency_options). */
+/* Plain data, or a map whose values are objects (price.currency_options). */
 static PyObject *make_dict(const context *at, const ps_value *v, const ps_api_type *type) {
-  const context inside = {at->reply, at->parent, at->name, true};
+  context inside = *at;
+  inside.item = true;
+  inside.kept = NULL;
   PyObject *dict = PyDict_New();
   for (const ps_value *child = ps_first(v); dict && child; child = ps_next(child)) {
-    PyObject *key = make_key(child), *o = key ? make_value(&inside, child, item_type(type, child)) : NULL;
+    PyObject *key = make_key(child), *o = NULL;
+    PyObject *kept = key && at->kept ? PyDict_GetItemWithError(at->kept, key) : NULL;
+    if (kept) o = to_plain(kept, at->for_json);
+    else if (key && !PyErr_Occurred()) o = make_value(&inside, child, field_type(type, ps_key(child, NULL), child));
     if (!o || PyDict_SetItem(dict, key, o) < 0) Py_CLEAR(dict);
     Py_XDECREF(key);
     Py_XDECREF(o);
@@ -155,43 +151,14 @@ static bool holds_objects(const ps_api_type *type) {
 PyObject *make_value(const context *at, const ps_value *v, const ps_api_type *type) {
   ps_value_type is = ps_type(v, NULL);
   if (is == PS_LIST) return make_list(at, v, type);
-  if (is != PS_MAP) return make_scalar(v, type, false);
-  if (holds_objects(type)) return make_dict(at, v, type);
+  if (is != PS_MAP) return make_scalar(v, type, at->for_json);
+  if (at->plain || holds_objects(type)) return make_dict(at, v, type);
   PyObject *class = class_of(at, v, type);
   PyObject *o = class ? new_object(class, at->reply, v, type) : NULL;
   Py_XDECREF(class);
   return o;
 }
 
-/* ---- Plain ---- */
-
-static PyObject *plain_list(const ps_value *v, const ps_api_type *type, bool for_json) {
-  PyObject *list = PyList_New((Py_ssize_t)ps_count(v));
-  Py_ssize_t i = 0;
-  for (const ps_value *item = ps_first(v); list && item; item = ps_next(item)) {
-    PyObject *o = make_plain(item, item_type(type, item), for_json);
-    if (o) PyList_SetItem(list, i++, o);
-    else Py_CLEAR(list);
-  }
-  return list;
-}
-
-static PyObject *plain_dict(const ps_value *v, const ps_api_type *type, bool for_json) {
-  PyObject *dict = PyDict_New();
-  for (const ps_value *child = ps_first(v); dict && child; child = ps_next(child)) {
-    PyObject *key = make_key(child);
-    PyObject *o = key ? make_plain(child, field_type(type, ps_key(child, NULL), child), for_json) : NULL;
-    if (!o || PyDict_SetItem(dict, key, o) < 0) Py_CLEAR(dict);
-    Py_XDECREF(key);
-    Py_XDECREF(o);
-  }
-  return dict;
-}
-
 PyObject *make_plain(const ps_value *v, const ps_api_type *type, bool for_json) {
-  switch (ps_type(v, NULL)) {
-    case PS_LIST: return plain_list(v, type, for_json);
-    case PS_MAP: return plain_dict(v, type, for_json);
-    default: return make_scalar(v, type, for_json);
-  }
+  return make_value(&(context){.plain = true, .for_json = for_json}, v, type);
 }

@@ -7,29 +7,33 @@ hooks py;
 
 /* ---- Capsules ---- */
 
-static void free_client(PyObject *capsule) { ps_client_free(PyCapsule_GetPointer(capsule, "ps_client")); }
+/* An operation belongs to the table. */
+static void free_handle(void *handle, const char *kind) {
+  if (strcmp(kind, "ps_client") == 0) ps_client_free(handle);
+  else if (strcmp(kind, "ps_exchange") == 0) ps_exchange_free(handle);
+  else if (strcmp(kind, "ps_meter") == 0) ps_meter_free(handle);
+}
 
-static void free_exchange(PyObject *capsule) { ps_exchange_free(PyCapsule_GetPointer(capsule, "ps_exchange")); }
-
-static void free_meter(PyObject *capsule) { ps_meter_free(PyCapsule_GetPointer(capsule, "ps_meter")); }
-
-static void free_value(PyObject *capsule) { ps_value_free(PyCapsule_GetPointer(capsule, "ps_value")); }
+static void free_capsule(PyObject *capsule) {
+  const char *kind = PyCapsule_GetName(capsule);
+  free_handle(PyCapsule_GetPointer(capsule, kind), kind);
+}
 
 PyObject *to_capsule(void *handle, const char *kind) {
-  if (strcmp(kind, "ps_client") == 0) return PyCapsule_New(handle, "ps_client", free_client);
-  if (strcmp(kind, "ps_exchange") == 0) return PyCapsule_New(handle, "ps_exchange", free_exchange);
-  if (strcmp(kind, "ps_meter") == 0) return PyCapsule_New(handle, "ps_meter", free_meter);
-  if (strcmp(kind, "ps_operation") == 0) return PyCapsule_New(handle, "ps_operation", NULL);
-  return PyCapsule_New(handle, "ps_value", free_value);
+  if (!handle) return PyErr_NoMemory();
+  PyObject *capsule = PyCapsule_New(handle, kind, free_capsule);
+  if (!capsule) free_handle(handle, kind);
+  return capsule;
 }
 
 void *from_capsule(PyObject *capsule, const char *kind) { return PyCapsule_GetPointer(capsule, kind); }
 
 /* ---- Types ---- */
 
-PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
-  PyObject *type = PyType_FromSpec(spec);
-  if (type && PyModule_AddObjectRef(module, name, type) < 0) Py_CLEAR(type);
+PyTypeObject *add_type(PyObject *module, const char *name, size_t size, unsigned flags, PyType_Slot *slots) {
+  PyType_Spec spec = {name, (int)size, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | flags, slots};
+  PyObject *type = PyType_FromSpec(&spec);
+  if (type && PyModule_AddObjectRef(module, strrchr(name, '.') + 1, type) < 0) Py_CLEAR(type);
   return (PyTypeObject *)type;
 }
 
@@ -47,51 +51,38 @@ PyObject *imported(PyObject **kept, const char *module, const char *name) {
     *kept = loaded ? PyObject_GetAttrString(loaded, name) : NULL;
     Py_XDECREF(loaded);
   }
-  Py_XINCREF(*kept);
   return *kept;
+}
+
+void add_item(PyObject **list, PyObject *item) {
+  if (*list && (!item || PyList_Append(*list, item) < 0)) Py_CLEAR(*list);
+  Py_XDECREF(item);
+}
+
+/* The interpreter raises exceptions of other threads where Python runs: in a function that does nothing. */
+bool look_around(void) {
+  static PyObject *kept;
+  if (PyErr_CheckSignals() < 0) return false;
+  PyObject *idle = imported(&kept, "pinstripe._drive", "idle");
+  PyObject *none = idle ? PyObject_CallFunctionObjArgs(idle, Py_None, NULL) : NULL;
+  Py_XDECREF(none);
+  return none != NULL;
 }
 
 /* ---- Functions ---- */
 
-/* core.setup(base, classes, resolve, inner, nested, missing, set_option, page, unset): see `hooks` */
-static PyObject *core_setup(PyObject *self, PyObject *args) {
-  hooks given;
-  (void)self;
-  if (!PyArg_ParseTuple(args, "OOOOOOOOO", &given.base, &given.classes, &given.resolve, &given.inner, &given.nested,
-                        &given.missing, &given.set_option, &given.page, &given.unset)) {
-    return NULL;
-  }
-  PyObject *all[] = {given.base,    given.classes,    given.resolve, given.inner, given.nested,
-                     given.missing, given.set_option, given.page,    given.unset};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_INCREF(all[i]); /* for the life of the process */
-  py = given;
+/* core.setup(hook...): all of `hooks`, in their order, for the life of the process */
+static PyObject *core_setup(PyObject *Py_UNUSED(self), PyObject *args) {
+  PyObject **const all[] = {&py.base,    &py.classes,    &py.resolve, &py.inner, &py.nested,     &py.missing,
+                            &py.options, &py.set_option, &py.page,    &py.unset, &py.json_scalar};
+  const Py_ssize_t count = sizeof all / sizeof *all;
+  if (PyTuple_Size(args) != count) return PyErr_Format(PyExc_TypeError, "setup takes %zd hooks", count);
+  for (Py_ssize_t i = 0; i < count; i++) put(all[i], Py_NewRef(PyTuple_GetItem(args, i)));
   Py_RETURN_NONE;
-}
-
-/* core.params(mapping, whether it goes out as JSON) → a value for the functions of SWIG */
-static PyObject *core_params(PyObject *self, PyObject *args) {
-  PyObject *params;
-  int json;
-  (void)self;
-  if (!PyArg_ParseTuple(args, "Op", &params, &json)) return NULL;
-  ps_value *v;
-  if (!read_params(params, json != 0, &v)) return NULL;
-  if (!v) Py_RETURN_NONE;
-  return to_capsule(v, "ps_value");
 }
 
 static PyMethodDef functions[] = {
   {"setup", core_setup, METH_VARARGS, NULL},
-  {"params", core_params, METH_VARARGS, NULL},
-  {"build", core_build, METH_VARARGS, NULL},
-  {"adopt", core_adopt, METH_VARARGS, NULL},
-  {"state", core_state, METH_VARARGS, NULL},
-  {"set_origin", core_set_origin, METH_VARARGS, NULL},
-  {"request_of", core_request_of, METH_O, NULL},
-  {"read_body", core_read_body, METH_O, NULL},
-  {"answer", core_answer, METH_VARARGS, NULL},
-  {"fail", core_fail, METH_VARARGS, NULL},
-  {"event", core_event, METH_O, NULL},
   {NULL, NULL, 0, NULL},
 };
 
@@ -103,7 +94,8 @@ static bool is_main_interpreter(void) {
 }
 
 bool add_binding(PyObject *module) {
-  return is_main_interpreter() && add_reply(module) && add_object(module) && add_pager(module) &&
-         PyModule_AddFunctions(module, functions) == 0 && PyModule_AddFunctions(module, call_functions) == 0 &&
-         PyModule_AddFunctions(module, table_functions) == 0;
+  PyMethodDef *const all[] = {functions, call_functions, drive_functions, table_functions};
+  bool good = is_main_interpreter() && add_reply(module) && add_object(module) && add_pager(module);
+  for (size_t i = 0; good && i < sizeof all / sizeof *all; i++) good = PyModule_AddFunctions(module, all[i]) == 0;
+  return good;
 }

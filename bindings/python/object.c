@@ -26,8 +26,7 @@ PyObject *new_object(PyObject *class, reply *r, const ps_value *v, const ps_api_
 }
 
 /* StripeObject(...) of Python: nothing is in it yet. */
-static PyObject *object_new(PyTypeObject *class, PyObject *args, PyObject *keywords) {
-  (void)args, (void)keywords;
+static PyObject *object_new(PyTypeObject *class, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(keywords)) {
   object *o = allocate(class);
   if (!o) return NULL;
   o->whole = true;
@@ -71,18 +70,25 @@ static void dealloc(object *o) {
 
 /* ---- Reading ---- */
 
-static bool keep(object *o, PyObject *name, PyObject *made) {
-  if (!o->fields) o->fields = PyDict_New();
-  return o->fields && PyDict_SetItem(o->fields, name, made) == 0;
+/* Making a value may run Python, and so other threads: what they have kept or changed by then stays, and the reply is
+ * held for as long as its values are read. */
+static PyObject *keep(object *o, const reply *r, PyObject *name, PyObject *made) {
+  if (made && !o->fields) o->fields = PyDict_New();
+  PyObject *other = o->fields ? PyDict_GetItemWithError(o->fields, name) : NULL;
+  if (other) put(&made, Py_NewRef(other));
+  else if (made && o->reply == r && (!o->fields || PyDict_SetItem(o->fields, name, made) < 0)) Py_CLEAR(made);
+  return made;
 }
 
 /* The Python value of a child, which is kept if it can be changed. */
 static PyObject *make_child(object *o, PyObject *name, const ps_value *child) {
   const char *key = ps_key(child, NULL);
-  const context at = {o->reply, (PyObject *)Py_TYPE(o), key, false};
-  PyObject *made = make_value(&at, child, field_type(o->type, key, child));
   ps_value_type is = ps_type(child, NULL);
-  if (made && (is == PS_LIST || is == PS_MAP) && !keep(o, name, made)) Py_CLEAR(made);
+  const context at = {
+    .reply = (reply *)Py_NewRef((PyObject *)o->reply), .parent = (PyObject *)Py_TYPE(o), .name = name};
+  PyObject *made = make_value(&at, child, field_type(o->type, key, child));
+  if (is == PS_LIST || is == PS_MAP) made = keep(o, at.reply, name, made);
+  Py_DECREF((PyObject *)at.reply);
   return made;
 }
 
@@ -98,8 +104,8 @@ static PyObject *find(object *o, PyObject *name) {
   return child ? make_child(o, name, child) : NULL;
 }
 
-PyObject *all_fields(object *o) {
-  if (o->whole) return o->fields;
+static PyObject *read_all(object *o) {
+  reply *held = (reply *)Py_XNewRef((PyObject *)o->reply);
   PyObject *all = PyDict_New();
   for (const ps_value *child = ps_first(o->value); all && child; child = ps_next(child)) {
     PyObject *name = make_key(child), *v = name ? find(o, name) : NULL;
@@ -107,14 +113,22 @@ PyObject *all_fields(object *o) {
     Py_XDECREF(name);
     Py_XDECREF(v);
   }
-  if (!all) return NULL;
-  put(&o->fields, all);
-  o->whole = true;
+  Py_XDECREF((PyObject *)held);
   return all;
 }
 
+PyObject *all_fields(object *o) {
+  PyObject *all = o->whole ? NULL : read_all(o);
+  if (all && o->whole) Py_DECREF(all);
+  else if (all) put(&o->fields, all);
+  o->whole = o->whole || all;
+  return o->whole ? o->fields : NULL;
+}
+
 static bool is_own_name(PyObject *name) {
-  return PyUnicode_GetLength(name) > 1 && PyUnicode_ReadChar(name, 0) == '_' && PyUnicode_ReadChar(name, 1) == '_';
+  const char *s = PyUnicode_AsUTF8AndSize(name, NULL);
+  if (!s) PyErr_Clear();
+  return s && s[0] == '_' && s[1] == '_';
 }
 
 static PyObject *getattro(object *o, PyObject *name) {
@@ -146,11 +160,6 @@ static PyObject *iter(object *o) {
 
 /* ---- Changing ---- */
 
-static bool note_change(object *o, PyObject *name) {
-  if (!o->changed) o->changed = PySet_New(NULL);
-  return o->changed && PySet_Add(o->changed, name) == 0;
-}
-
 static int refuse_empty(PyObject *name) {
   PyErr_Format(
     PyExc_ValueError,
@@ -170,20 +179,15 @@ static int assign(object *o, PyObject *name, PyObject *v) {
   PyObject *fields = all_fields(o);
   if (!fields) return -1;
   int status = v ? PyDict_SetItem(fields, name, v) : PyDict_DelItem(fields, name);
-  return status == 0 && note_change(o, name) ? 0 : -1;
-}
-
-static bool is_option(PyObject *name) {
-  static const char *const options[] = {"api_key", "stripe_account", "stripe_context", "stripe_version"};
-  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-    if (PyUnicode_CompareWithASCIIString(name, options[i]) == 0) return true;
-  }
-  return false;
+  if (status == 0 && !o->changed) o->changed = PySet_New(NULL);
+  return status == 0 && o->changed ? PySet_Add(o->changed, name) : -1;
 }
 
 static int setattro(object *o, PyObject *name, PyObject *v) {
   if (is_own_name(name)) return PyObject_GenericSetAttr((PyObject *)o, name, v);
-  if (v && is_option(name)) {
+  int is_option = v ? PySet_Contains(py.options, name) : 0;
+  if (is_option < 0) return -1;
+  if (is_option) {
     PyObject *done = PyObject_CallFunctionObjArgs(py.set_option, (PyObject *)o, name, v, NULL);
     Py_XDECREF(done);
     return done ? 0 : -1;
@@ -202,15 +206,10 @@ static PyObject *compare(object *a, PyObject *b, int op) {
   return y ? PyObject_RichCompare(x, y, op) : NULL;
 }
 
-static PyObject *to_plain(PyObject *v, bool for_json);
-
 static PyObject *plain_items(PyObject *list, bool for_json) {
-  Py_ssize_t count = PyList_Size(list);
-  PyObject *plain = PyList_New(count);
-  for (Py_ssize_t i = 0; plain && i < count; i++) {
-    PyObject *item = to_plain(PyList_GetItem(list, i), for_json);
-    if (item) PyList_SetItem(plain, i, item);
-    else Py_CLEAR(plain);
+  PyObject *plain = PyList_New(0);
+  for (Py_ssize_t i = 0; plain && i < PyList_Size(list); i++) {
+    add_item(&plain, to_plain(PyList_GetItem(list, i), for_json));
   }
   return plain;
 }
@@ -219,29 +218,25 @@ static PyObject *plain_fields(PyObject *fields, bool for_json) {
   PyObject *plain = PyDict_New(), *name, *v;
   Py_ssize_t at = 0;
   while (plain && PyDict_Next(fields, &at, &name, &v)) {
+    Py_INCREF(name);
     PyObject *item = to_plain(v, for_json);
     if (!item || PyDict_SetItem(plain, name, item) < 0) Py_CLEAR(plain);
+    Py_DECREF(name);
     Py_XDECREF(item);
   }
   return plain;
 }
 
-static PyObject *json_scalar(PyObject *v) {
-  static PyObject *kept;
-  PyObject *function = imported(&kept, "pinstripe._object", "json_scalar");
-  PyObject *plain = function ? PyObject_CallFunctionObjArgs(function, v, NULL) : NULL;
-  Py_XDECREF(function);
-  return plain;
-}
-
-static PyObject *to_plain(PyObject *v, bool for_json) {
-  PyObject *plain;
+PyObject *to_plain(PyObject *v, bool for_json) {
+  PyObject *plain; /* making it may run Python, which may let go of what holds `v` */
   if (PyUnicode_Check(v) || PyLong_Check(v) || v == Py_None || PyFloat_Check(v)) return Py_NewRef(v);
   if (Py_EnterRecursiveCall(" in to_dict()")) return NULL;
+  Py_INCREF(v);
   if (PyObject_TypeCheck(v, object_type)) plain = to_dict((object *)v, for_json);
   else if (PyList_Check(v)) plain = plain_items(v, for_json);
   else if (PyDict_Check(v)) plain = plain_fields(v, for_json);
-  else plain = for_json ? json_scalar(v) : Py_NewRef(v);
+  else plain = for_json ? PyObject_CallFunctionObjArgs(py.json_scalar, v, NULL) : Py_NewRef(v);
+  Py_DECREF(v);
   Py_LeaveRecursiveCall();
   return plain;
 }
@@ -249,17 +244,11 @@ static PyObject *to_plain(PyObject *v, bool for_json) {
 /* What was never read is taken from the value at once. */
 PyObject *to_dict(object *o, bool for_json) {
   if (o->whole) return plain_fields(o->fields, for_json);
-  if (!o->fields) return make_plain(o->value, o->type, for_json);
-  PyObject *plain = PyDict_New();
-  for (const ps_value *child = ps_first(o->value); plain && child; child = ps_next(child)) {
-    PyObject *name = make_key(child), *kept = name ? PyDict_GetItemWithError(o->fields, name) : NULL, *v = NULL;
-    const char *key = ps_key(child, NULL);
-    if (kept) v = to_plain(kept, for_json);
-    else if (name) v = make_plain(child, field_type(o->type, key, child), for_json);
-    if (!v || PyDict_SetItem(plain, name, v) < 0) Py_CLEAR(plain);
-    Py_XDECREF(name);
-    Py_XDECREF(v);
-  }
+  reply *held = (reply *)Py_XNewRef((PyObject *)o->reply);
+  const context at = {.kept = Py_XNewRef(o->fields), .plain = true, .for_json = for_json};
+  PyObject *plain = make_value(&at, o->value, o->type);
+  Py_XDECREF(at.kept);
+  Py_XDECREF((PyObject *)held);
   return plain;
 }
 
@@ -275,16 +264,10 @@ static PyObject *object_to_dict(object *o, PyObject *args, PyObject *keywords) {
 
 /* ---- For Python's side ---- */
 
-static object *check_object(PyObject *o) {
-  if (PyObject_TypeCheck(o, object_type)) return (object *)o;
-  PyErr_SetString(PyExc_TypeError, "a StripeObject expected");
-  return NULL;
-}
-
-PyObject *core_build(PyObject *self, PyObject *args) {
+/* core.build(class or None, data, origin) → an object of a fixture's data */
+static PyObject *core_build(PyObject *Py_UNUSED(self), PyObject *args) {
   const reading how = {.keeps_null = true, .as_data = true};
   PyObject *class, *data, *origin;
-  (void)self;
   if (!PyArg_ParseTuple(args, "OOO", &class, &data, &origin)) return NULL;
   reply *r = (reply *)new_reply(NULL);
   if (!r) return NULL;
@@ -300,33 +283,30 @@ PyObject *core_build(PyObject *self, PyObject *args) {
   return o;
 }
 
-PyObject *core_adopt(PyObject *self, PyObject *args) {
-  PyObject *to, *from;
-  (void)self;
-  if (!PyArg_ParseTuple(args, "OO", &to, &from) || !check_object(to) || !check_object(from)) return NULL;
-  object *o = (object *)to, *other = (object *)from;
+/* core.adopt(object, other): the object takes over what the other one is. */
+static PyObject *core_adopt(PyObject *Py_UNUSED(self), PyObject *args) {
+  object *o, *other;
+  if (!PyArg_ParseTuple(args, "O!O!", object_type, &o, object_type, &other)) return NULL;
   PyObject *before[] = {(PyObject *)o->reply, o->fields, o->changed};
+  PyObject *fields = other->fields ? PyDict_Copy(other->fields) : NULL;
+  if (other->fields && !fields) return NULL;
   if (other->top) other->reply->tops++;
   set_top(o, other->top);
   o->reply = (reply *)Py_XNewRef((PyObject *)other->reply);
   o->value = other->value;
   o->type = other->type;
-  o->fields = other->fields ? PyDict_Copy(other->fields) : NULL;
+  o->fields = fields;
   o->changed = NULL;
-  o->whole = other->whole && o->fields;
+  o->whole = other->whole;
   for (size_t i = 0; i < 3; i++) Py_XDECREF(before[i]);
-  return Py_NewRef(to);
+  return Py_NewRef((PyObject *)o);
 }
 
-/* What was sent, before any change: a dict. */
-static PyObject *sent(object *o) { return o->value ? make_plain(o->value, o->type, false) : PyDict_New(); }
-
-PyObject *core_state(PyObject *self, PyObject *args) {
-  PyObject *of;
+/* core.state(object, name) → what the object keeps for itself */
+static PyObject *core_state(PyObject *Py_UNUSED(self), PyObject *args) {
+  object *o;
   const char *name;
-  (void)self;
-  if (!PyArg_ParseTuple(args, "Os", &of, &name) || !check_object(of)) return NULL;
-  object *o = (object *)of;
+  if (!PyArg_ParseTuple(args, "O!s", object_type, &o, &name)) return NULL;
   PyObject *found = NULL;
   switch (name[0]) {
     case 'o': found = o->origin ? o->origin : o->reply ? o->reply->origin : NULL; break;
@@ -334,24 +314,33 @@ PyObject *core_state(PyObject *self, PyObject *args) {
     case 'l': found = o->top ? (PyObject *)o->reply : NULL; break; /* last_response */
     case 'c': found = o->changed; break;
     case 'f': found = all_fields(o); break;
-    case 's': return sent(o);
+    case 's': return o->value ? make_plain(o->value, o->type, false) : PyDict_New(); /* before any change */
     default: break;
   }
   if (!found && PyErr_Occurred()) return NULL;
   return Py_NewRef(found ? found : Py_None);
 }
 
-PyObject *core_set_origin(PyObject *self, PyObject *args) {
-  PyObject *of, *origin;
-  (void)self;
-  if (!PyArg_ParseTuple(args, "OO", &of, &origin) || !check_object(of)) return NULL;
-  put(&((object *)of)->origin, Py_NewRef(origin));
+/* core.set_origin(object, origin) */
+static PyObject *core_set_origin(PyObject *Py_UNUSED(self), PyObject *args) {
+  object *o;
+  PyObject *origin;
+  if (!PyArg_ParseTuple(args, "O!O", object_type, &o, &origin)) return NULL;
+  put(&o->origin, Py_NewRef(origin));
   Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
   {"to_dict", (PyCFunction)(void (*)(void))object_to_dict, METH_VARARGS | METH_KEYWORDS,
    "The fields as a dict; nested objects too, unless recursive=False."},
+  {NULL, NULL, 0, NULL},
+};
+
+static PyMethodDef functions[] = {
+  {"build", core_build, METH_VARARGS, NULL},
+  {"adopt", core_adopt, METH_VARARGS, NULL},
+  {"state", core_state, METH_VARARGS, NULL},
+  {"set_origin", core_set_origin, METH_VARARGS, NULL},
   {NULL, NULL, 0, NULL},
 };
 
@@ -368,12 +357,6 @@ bool add_object(PyObject *module) {
     SLOT(Py_tp_iter, iter),           SLOT(Py_tp_richcompare, compare),  SLOT(Py_tp_hash, PyObject_HashNotImplemented),
     {Py_tp_methods, methods},         {Py_tp_members, members},          {0, NULL},
   };
-  PyType_Spec spec = {
-    .name = "pinstripe._core.Object",
-    .basicsize = sizeof(object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-    .slots = slots,
-  };
-  object_type = add_type(module, &spec, "Object");
-  return object_type != NULL;
+  object_type = add_type(module, "pinstripe._core.Object", sizeof(object), Py_TPFLAGS_BASETYPE, slots);
+  return object_type && PyModule_AddFunctions(module, functions) == 0;
 }

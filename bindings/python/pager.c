@@ -8,13 +8,12 @@
 
 #include <string.h>
 
-enum { SLICE_MS = 100 };
-
 typedef struct pager {
   PyObject_HEAD ps_iter *iter;
   reply *page;       /* or NULL: none taken yet */
   reply *origin;     /* of the list that it goes on from */
   size_t left, half; /* of the page at hand */
+  bool busy;         /* a thread is at work on it, and may have let go of the GIL */
 } pager;
 
 static PyTypeObject *pager_type;
@@ -54,33 +53,48 @@ static ps_value *place_of(const ps_value *list) {
   return place;
 }
 
-/* core.pager(client, list) → an iterator over the items after those of the list */
-static PyObject *core_pager(PyObject *self, PyObject *args) {
-  PyObject *capsule, *list;
-  (void)self;
+/* Pager(client, list): an iterator over the items after those of the list */
+static PyObject *pager_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords)) {
+  PyObject *capsule;
+  object *list;
   if (!PyArg_ParseTuple(args, "OO!", &capsule, object_type, &list)) return NULL;
-  object *o = (object *)list;
   ps_client *client = from_capsule(capsule, "ps_client");
   if (!client) return NULL;
-  if (!o->reply || !o->reply->result || !o->value) return PyErr_Format(PyExc_ValueError, "not a page of a call");
-  pager *p = allocate(pager_type);
+  if (!list->reply || !list->reply->result || !list->value)
+    return PyErr_Format(PyExc_ValueError, "not a page of a call");
+  pager *p = allocate(type);
   if (!p) return NULL;
-  p->origin = (reply *)Py_NewRef((PyObject *)o->reply);
-  ps_value *place = place_of(o->value);
-  ps_result *stub = ps_result_stub(o->reply->result, place);
-  p->iter = ps_iter_from(client, stub, o->value == ps_data(o->reply->result) ? NULL : place);
+  p->origin = (reply *)Py_NewRef((PyObject *)list->reply);
+  ps_value *place = place_of(list->value);
+  ps_result *stub = ps_result_stub(list->reply->result, place);
+  p->iter = ps_iter_from(client, stub, list->value == ps_data(list->reply->result) ? NULL : place);
   while (ps_iter_item(p->iter)) continue;
   ps_result_free(stub);
   ps_value_free(place);
   return (PyObject *)p;
 }
 
+/* ---- One thread at a time ---- */
+
+bool hold(PyObject *owner) {
+  pager *p = owner && Py_TYPE(owner) == pager_type ? (pager *)owner : NULL;
+  bool good = !p || !p->busy;
+  if (!good) PyErr_SetString(PyExc_RuntimeError, "another thread is fetching the next page of this iterator");
+  if (p) p->busy = true;
+  return good;
+}
+
+void let_go(PyObject *owner) {
+  if (owner && Py_TYPE(owner) == pager_type) ((pager *)owner)->busy = false;
+}
+
 /* ---- Going on ---- */
 
 static const ps_value *try_next(pager *p, int64_t max_ms, bool *waiting) {
-  const ps_value *item;
-  Py_BEGIN_ALLOW_THREADS item = ps_iter_try_next(p->iter, max_ms, waiting);
-  Py_END_ALLOW_THREADS return item;
+  PyThreadState *thread = PyEval_SaveThread();
+  const ps_value *item = ps_iter_try_next(p->iter, max_ms, waiting);
+  PyEval_RestoreThread(thread);
+  return item;
 }
 
 /* Takes the page that was just fetched. */
@@ -89,7 +103,7 @@ static bool take_page(pager *p) {
   if (!result) return true;
   reply *page = (reply *)new_reply(result);
   if (!page) return false;
-  page->origin = Py_NewRef(p->origin->origin);
+  page->origin = Py_XNewRef(p->origin->origin);
   put((PyObject **)&p->page, (PyObject *)page);
   p->left = ps_count(ps_map_get(ps_data(result), "data", 4));
   p->half = p->left / 2;
@@ -102,7 +116,7 @@ static const ps_value *fetch(pager *p) {
   for (;;) {
     const ps_value *item = try_next(p, SLICE_MS, &waiting);
     if (item || !waiting) return item;
-    if (PyErr_CheckSignals() < 0) return NULL;
+    if (!look_around()) return NULL;
   }
 }
 
@@ -114,7 +128,6 @@ PyObject *raise_result(const ps_result *failed) {
   if (r) r->result = (ps_result *)(uintptr_t)failed; /* lent, and only read */
   PyObject *none = r ? PyObject_CallFunctionObjArgs(function, r, NULL) : NULL;
   if (r) r->result = NULL; /* the traceback may hold the reply for long */
-  Py_XDECREF(function);
   Py_XDECREF((PyObject *)r);
   Py_XDECREF(none);
   return NULL;
@@ -125,7 +138,7 @@ static PyObject *make_item(pager *p, const ps_value *item) {
   return make_value(&at, item, ps_type_resolve(ps_iter_type(p->iter), item));
 }
 
-static PyObject *next(pager *p) {
+static PyObject *next_item(pager *p) {
   bool waiting, new_page = p->left == 0;
   const ps_value *item;
   if (new_page) item = fetch(p);
@@ -137,72 +150,66 @@ static PyObject *next(pager *p) {
   return make_item(p, item);
 }
 
-/* pager.begin(): asks for the page already, without waiting for it. */
-static PyObject *begin(pager *p, PyObject *unused) {
-  (void)unused;
-  ps_exchange *x = p->left == 0 ? ps_iter_exchange(p->iter) : NULL;
-  Py_BEGIN_ALLOW_THREADS if (x) ps_exchange_run(x, 0);
-  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+static PyObject *next(pager *p) {
+  if (!hold((PyObject *)p)) return NULL;
+  PyObject *item = next_item(p);
+  let_go((PyObject *)p);
+  return item;
 }
 
 /* ---- The same for a driver in Python ---- */
 
-static void let_go(PyObject *capsule) { Py_DECREF((PyObject *)PyCapsule_GetContext(capsule)); }
+static void release_owner(PyObject *capsule) { Py_DECREF((PyObject *)PyCapsule_GetContext(capsule)); }
 
 PyObject *lend_exchange(ps_exchange *x, PyObject *owner) {
   if (!x) Py_RETURN_NONE;
   PyObject *capsule = PyCapsule_New(x, "ps_exchange", NULL);
   if (!capsule) return NULL;
   PyCapsule_SetContext(capsule, Py_NewRef(owner));
-  PyCapsule_SetDestructor(capsule, let_go);
+  PyCapsule_SetDestructor(capsule, release_owner);
   return capsule;
 }
 
 /* pager.exchange() → what fetches the next page, to be driven; None at the end */
-static PyObject *exchange(pager *p, PyObject *unused) {
-  (void)unused;
+static PyObject *exchange(pager *p, PyObject *Py_UNUSED(unused)) {
+  if (!hold((PyObject *)p)) return NULL;
+  let_go((PyObject *)p);
   return lend_exchange(ps_iter_exchange(p->iter), (PyObject *)p);
 }
 
-/* pager.feed() → the items of the page that was fetched, a list */
-static PyObject *feed(pager *p, PyObject *unused) {
-  (void)unused;
+static PyObject *take_items(pager *p) {
   if (!ps_iter_feed(p->iter)) return raise_result(ps_iter_result(p->iter));
   if (!take_page(p)) return NULL;
   PyObject *items = PyList_New(0);
-  const ps_value *item;
-  while (items && (item = ps_iter_item(p->iter))) {
-    PyObject *o = make_item(p, item);
-    if (!o || PyList_Append(items, o) < 0) Py_CLEAR(items);
-    Py_XDECREF(o);
-  }
+  for (const ps_value *item; items && (item = ps_iter_item(p->iter));) add_item(&items, make_item(p, item));
   p->left = 0;
+  return items;
+}
+
+/* pager.feed() → the items of the page that was fetched, a list */
+static PyObject *feed(pager *p, PyObject *Py_UNUSED(unused)) {
+  if (!hold((PyObject *)p)) return NULL;
+  PyObject *items = take_items(p);
+  let_go((PyObject *)p);
   return items;
 }
 
 static PyMethodDef methods[] = {
   {"exchange", (PyCFunction)exchange, METH_NOARGS, NULL},
   {"feed", (PyCFunction)feed, METH_NOARGS, NULL},
-  {"begin", (PyCFunction)begin, METH_NOARGS, NULL},
-  {NULL, NULL, 0, NULL},
-};
-
-static PyMethodDef functions[] = {
-  {"pager", core_pager, METH_VARARGS, NULL},
   {NULL, NULL, 0, NULL},
 };
 
 bool add_pager(PyObject *module) {
   PyType_Slot slots[] = {
-    SLOT(Py_tp_dealloc, dealloc), SLOT(Py_tp_traverse, traverse), SLOT(Py_tp_iter, PyObject_SelfIter),
-    SLOT(Py_tp_iternext, next),   {Py_tp_methods, methods},       {0, NULL},
+    SLOT(Py_tp_new, pager_new),
+    SLOT(Py_tp_dealloc, dealloc),
+    SLOT(Py_tp_traverse, traverse),
+    SLOT(Py_tp_iter, PyObject_SelfIter),
+    SLOT(Py_tp_iternext, next),
+    {Py_tp_methods, methods},
+    {0, NULL},
   };
-  PyType_Spec spec = {
-    .name = "pinstripe._core.Pager",
-    .basicsize = sizeof(pager),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
-  };
-  pager_type = add_type(module, &spec, "Pager");
-  return pager_type && PyModule_AddFunctions(module, functions) == 0;
+  pager_type = add_type(module, "pinstripe._core.Pager", sizeof(pager), 0, slots);
+  return pager_type != NULL;
 }

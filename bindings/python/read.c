@@ -86,45 +86,42 @@ static bool read_float(double d, ps_value *into, const place *at) {
 
 /* A Decimal keeps its digits, without an exponent; in data it is the string that the API sends. */
 static bool read_decimal(PyObject *o, ps_value *into, const reading *how, const place *at) {
-  PyObject *finite = PyObject_CallMethod(o, "is_finite", NULL), *spec = PyUnicode_FromString("f");
-  bool good = finite && spec && PyObject_IsTrue(finite) == 1;
-  if (finite && spec && !good) refuse(PyExc_ValueError, at, "a Decimal that is not finite cannot be sent");
-  PyObject *text = good ? PyObject_Format(o, spec) : NULL;
-  Py_ssize_t length;
-  const char *s = text ? PyUnicode_AsUTF8AndSize(text, &length) : NULL;
-  if (s && how->as_data) ps_value_set_strn(into, s, (size_t)length);
-  else if (s) ps_value_set_number(into, s);
-  Py_XDECREF(finite);
+  PyObject *spec = PyUnicode_FromString("f"), *text = spec ? PyObject_Format(o, spec) : NULL;
+  const char *s = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+  bool good = s && strspn(s, "-.0123456789") == strlen(s);
+  if (good && how->as_data) ps_value_set_str(into, s);
+  else if (good) ps_value_set_number(into, s);
+  else if (s) refuse(PyExc_ValueError, at, "a Decimal that is not finite cannot be sent");
   Py_XDECREF(spec);
   Py_XDECREF(text);
-  return s != NULL;
+  return good;
 }
 
 /* ---- Scalars of the standard library ---- */
 
 /* Whether `o` is an instance of a class whose module has been loaded; otherwise it can't be. -1: an error is set. */
 static int is_loaded(PyObject *o, PyObject **kept, const char *module, const char *name) {
-  if (!*kept) {
-    PyObject *loaded = PyImport_GetModuleDict();
-    PyObject *found = PyDict_GetItemString(loaded, module);
-    *kept = found ? PyObject_GetAttrString(found, name) : NULL;
-    if (!*kept) PyErr_Clear();
-  }
+  if (!*kept && PyDict_GetItemString(PyImport_GetModuleDict(), module)) imported(kept, module, name);
+  if (!*kept) PyErr_Clear();
   return *kept ? PyObject_IsInstance(o, *kept) : 0;
 }
 
-static bool read_method(PyObject *o, const char *method, ps_value *into, const place *at) {
-  PyObject *got = PyObject_CallMethod(o, method, NULL);
-  bool good = false;
-  if (got && PyFloat_Check(got)) {
-    PyObject *seconds = PyLong_FromDouble(PyFloat_AsDouble(got));
-    good = seconds && read_int(seconds, into, at);
-    Py_XDECREF(seconds);
-  } else if (got) {
-    good = read_text(got, into, at);
+/* Reads what was made of a value, and lets it go; NULL: an error is set. */
+static bool read_made(PyObject *made, ps_value *into, const reading *how, const place *at) {
+  bool good = made && !Py_EnterRecursiveCall(" in params");
+  if (good) {
+    good = read_any(made, into, how, at);
+    Py_LeaveRecursiveCall();
   }
-  Py_XDECREF(got);
+  Py_XDECREF(made);
   return good;
+}
+
+/* A datetime's Unix time, in whole seconds. */
+static PyObject *seconds_of(PyObject *datetime) {
+  PyObject *time = PyObject_CallMethod(datetime, "timestamp", NULL), *seconds = time ? PyNumber_Long(time) : NULL;
+  Py_XDECREF(time);
+  return seconds;
 }
 
 /* A class that says how its instances read as text (UUID, a path, a lazy translation); containers are known by now. */
@@ -132,35 +129,20 @@ static bool has_text(PyObject *o) {
   return PyType_GetSlot(Py_TYPE(o), Py_tp_str) != PyType_GetSlot(&PyBaseObject_Type, Py_tp_str);
 }
 
-static bool read_as_text(PyObject *o, ps_value *into, const place *at) {
-  PyObject *text = PyObject_Str(o);
-  bool good = text && read_text(text, into, at);
-  Py_XDECREF(text);
-  return good;
-}
-
-static bool read_index(PyObject *o, ps_value *into, const place *at) {
-  PyObject *i = PyNumber_Index(o);
-  bool good = i && read_int(i, into, at);
-  Py_XDECREF(i);
-  return good;
-}
-
 /* What is neither a plain scalar nor a container. */
 static bool read_other(PyObject *o, ps_value *into, const reading *how, const place *at) {
   static PyObject *enumeration, *decimal, *datetime, *date;
   if (is_loaded(o, &enumeration, "enum", "Enum") == 1) {
-    PyObject *value = PyObject_GetAttrString(o, "value");
-    bool good = value && read_any(value, into, how, at);
-    Py_XDECREF(value);
-    return good;
+    return read_made(PyObject_GetAttrString(o, "value"), into, how, at);
   }
   if (is_loaded(o, &decimal, "decimal", "Decimal") == 1) return read_decimal(o, into, how, at);
-  if (is_loaded(o, &datetime, "datetime", "datetime") == 1) return read_method(o, "timestamp", into, at);
-  if (is_loaded(o, &date, "datetime", "date") == 1) return read_method(o, "isoformat", into, at);
+  if (is_loaded(o, &datetime, "datetime", "datetime") == 1) return read_made(seconds_of(o), into, how, at);
+  if (is_loaded(o, &date, "datetime", "date") == 1) {
+    return read_made(PyObject_CallMethod(o, "isoformat", NULL), into, how, at);
+  }
   if (PyErr_Occurred()) return false;
-  if (PyIndex_Check(o)) return read_index(o, into, at);
-  if (has_text(o)) return read_as_text(o, into, at);
+  if (PyIndex_Check(o)) return read_made(PyNumber_Index(o), into, how, at);
+  if (has_text(o)) return read_made(PyObject_Str(o), into, how, at);
   return refuse_type(o, at);
 }
 
@@ -264,32 +246,20 @@ ps_value *read_value(PyObject *o, const reading *how, const char *root) {
   return NULL;
 }
 
+static bool read_optional(PyObject *o, const reading *how, const char *root, ps_value **v) {
+  *v = o == Py_None ? NULL : read_value(o, how, root);
+  return o == Py_None || *v;
+}
+
+bool read_argument(PyObject *o, const char *root, ps_value **v) { return read_optional(o, &(reading){0}, root, v); }
+
 bool read_params(PyObject *o, bool json, ps_value **v) {
-  const reading how = {.keeps_null = json};
-  *v = NULL;
-  if (o == Py_None) return true;
-  *v = read_value(o, &how, "params");
-  if (!*v || ps_type(*v, NULL) == PS_MAP) return *v != NULL;
-  ps_value_free(*v);
-  *v = NULL;
+  bool good = read_optional(o, &(reading){.keeps_null = json}, "params", v);
+  if (!good || !*v || ps_type(*v, NULL) == PS_MAP) return good;
   PyErr_SetString(PyExc_TypeError, "params: must be a dict of names to values");
   return false;
 }
 
-bool borrow_value(PyObject *o, const char *root, const ps_value **v, ps_value **made) {
-  const reading plain = {.keeps_null = false};
-  *made = NULL;
-  *v = NULL;
-  if (o == Py_None) return true;
-  if (PyCapsule_CheckExact(o)) {
-    *v = PyCapsule_GetPointer(o, "ps_value");
-  } else {
-    *v = *made = read_value(o, &plain, root);
-  }
-  return *v != NULL;
-}
-
-/* The bytes of a webhook's body; anything but bytes is NULL, which the core has a message for. */
 bool borrow_bytes(PyObject *o, const char **bytes, Py_ssize_t *length) {
   char *found = NULL;
   *bytes = NULL;

@@ -15,7 +15,7 @@ PyObject *new_reply(ps_result *result) {
   return (PyObject *)r;
 }
 
-const ps_value *reply_data(const reply *r) { return r->tree ? r->tree : ps_data(r->result); }
+static const ps_value *reply_data(const reply *r) { return r->tree ? r->tree : ps_data(r->result); }
 
 static int traverse(reply *r, visitproc visit, void *arg) {
   Py_VISIT(Py_TYPE(r));
@@ -62,58 +62,24 @@ static PyObject *reply_object(reply *r, PyObject *args) {
   return read_as(r, class);
 }
 
-static PyObject *reply_plain(reply *r, PyObject *unused) {
-  (void)unused;
-  return make_plain(reply_data(r), NULL, true);
+static PyObject *reply_plain(reply *r, PyObject *Py_UNUSED(unused)) { return make_plain(reply_data(r), NULL, true); }
+
+void add_header(PyObject **pairs, const char *name, const char *value) {
+  add_item(pairs, Py_BuildValue("(NN)", PyUnicode_DecodeLatin1(name, (Py_ssize_t)strlen(name), NULL),
+                                PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value), NULL)));
 }
 
-/* A header that came twice is one, its values joined by commas. */
-static bool add_header(PyObject *dict, const char *name, const char *value) {
-  char lower[128];
-  size_t length = strlen(name);
-  if (length >= sizeof lower) return true;
-  for (size_t i = 0; i <= length; i++)
-    lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
-  PyObject *key = PyUnicode_DecodeLatin1(lower, (Py_ssize_t)length, NULL);
-  PyObject *text = PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value), NULL);
-  PyObject *before = key ? PyDict_GetItem(dict, key) : NULL;
-  if (before && text) put(&text, PyUnicode_FromFormat("%U, %U", before, text));
-  bool good = key && text && PyDict_SetItem(dict, key, text) == 0;
-  Py_XDECREF(key);
-  Py_XDECREF(text);
-  return good;
-}
-
-static PyObject *get_headers(reply *r, void *unused) {
-  (void)unused;
+static PyObject *get_headers(reply *r, void *Py_UNUSED(unused)) {
   const char *name, *value;
-  PyObject *dict = PyDict_New();
-  for (size_t i = 0; dict && ps_result_header_at(r->result, i, &name, &value); i++) {
-    if (!add_header(dict, name, value)) Py_CLEAR(dict);
-  }
-  return dict;
+  PyObject *pairs = PyList_New(0);
+  for (size_t i = 0; ps_result_header_at(r->result, i, &name, &value); i++) add_header(&pairs, name, value);
+  return pairs;
 }
 
-static PyObject *get_body(reply *r, void *unused) {
-  (void)unused;
+static PyObject *get_body(reply *r, void *Py_UNUSED(unused)) {
   size_t length;
   const char *body = ps_result_body(r->result, &length);
   return PyBytes_FromStringAndSize(body, (Py_ssize_t)length);
-}
-
-static PyObject *get_ok(reply *r, void *unused) {
-  (void)unused;
-  return PyBool_FromLong(r->tree || ps_result_ok(r->result));
-}
-
-static PyObject *get_status(reply *r, void *unused) {
-  (void)unused;
-  return PyLong_FromLong(ps_result_status(r->result));
-}
-
-static PyObject *get_attempts(reply *r, void *unused) {
-  (void)unused;
-  return PyLong_FromLong(ps_result_attempts(r->result));
 }
 
 static PyObject *text_or_none(const char *s) {
@@ -121,53 +87,55 @@ static PyObject *text_or_none(const char *s) {
   Py_RETURN_NONE;
 }
 
-static PyObject *get_request_id(reply *r, void *unused) {
-  (void)unused;
-  return text_or_none(ps_result_request_id(r->result));
-}
-
-static PyObject *get_key(reply *r, void *unused) {
-  (void)unused;
-  return text_or_none(ps_result_idempotency_key(r->result));
-}
-
-static PyObject *get_notice(reply *r, void *unused) {
-  (void)unused;
-  return text_or_none(r->result ? ps_result_header(r->result, "Stripe-Notice") : NULL);
+/* As the messages of errors are: on one line, and its secrets starred. */
+static PyObject *make_notice(const char *text) {
+  if (!text || !*text) Py_RETURN_NONE;
+  ps_value *line = ps_value_new();
+  ps_value_fail(line, text);
+  PyObject *notice = text_or_none(ps_value_error(line));
+  ps_value_free(line);
+  return notice;
 }
 
 /* (kind, class, outcome, message, code) of an error. */
-static PyObject *get_error(reply *r, void *unused) {
-  (void)unused;
-  ps_error kind = ps_error_kind(r->result);
+static PyObject *make_error(const ps_result *failed) {
+  ps_error kind = ps_error_kind(failed);
   return Py_BuildValue("(sssNN)", ps_error_kind_name(kind), ps_error_class_name(kind),
-                       ps_outcome_name(ps_error_outcome(r->result)), text_or_none(ps_error_message(r->result)),
-                       text_or_none(ps_error_code(r->result)));
+                       ps_outcome_name(ps_error_outcome(failed)), text_or_none(ps_error_message(failed)),
+                       text_or_none(ps_error_code(failed)));
 }
 
-/* The server's error object, plain; None if there is none. */
-static PyObject *get_error_data(reply *r, void *unused) {
-  (void)unused;
-  return make_plain(ps_error_data(r->result), NULL, true);
+typedef enum { OK, STATUS, ATTEMPTS, KEY, NOTICE, ERROR, ERROR_DATA, PARAMS } fact;
+
+/* What is one value; the server's error object as plain data. */
+static PyObject *get_fact(reply *r, void *which) {
+  switch ((fact)(uintptr_t)which) {
+    case OK: return PyBool_FromLong(r->tree || ps_result_ok(r->result));
+    case STATUS: return PyLong_FromLong(ps_result_status(r->result));
+    case ATTEMPTS: return PyLong_FromLong(ps_result_attempts(r->result));
+    case KEY: return text_or_none(ps_result_idempotency_key(r->result));
+    case NOTICE: return make_notice(ps_result_header(r->result, "Stripe-Notice"));
+    case ERROR: return make_error(r->result);
+    case ERROR_DATA: return make_plain(ps_error_data(r->result), NULL, true);
+    case PARAMS: return Py_NewRef(r->params ? r->params : Py_None);
+  }
+  Py_RETURN_NONE;
 }
 
-static PyObject *get_params(reply *r, void *unused) {
-  (void)unused;
-  return Py_NewRef(r->params ? r->params : Py_None);
-}
+#define FACT(name, which)                                                                                              \
+  { name, (getter)get_fact, NULL, NULL, (void *)(uintptr_t)(which) }
 
 static PyGetSetDef getters[] = {
   {"headers", (getter)get_headers, NULL, NULL, NULL},
   {"body", (getter)get_body, NULL, NULL, NULL},
-  {"ok", (getter)get_ok, NULL, NULL, NULL},
-  {"status", (getter)get_status, NULL, NULL, NULL},
-  {"attempts", (getter)get_attempts, NULL, NULL, NULL},
-  {"request_id", (getter)get_request_id, NULL, NULL, NULL},
-  {"idempotency_key", (getter)get_key, NULL, NULL, NULL},
-  {"notice", (getter)get_notice, NULL, NULL, NULL},
-  {"error", (getter)get_error, NULL, NULL, NULL},
-  {"error_data", (getter)get_error_data, NULL, NULL, NULL},
-  {"params", (getter)get_params, NULL, NULL, NULL},
+  FACT("ok", OK),
+  FACT("status", STATUS),
+  FACT("attempts", ATTEMPTS),
+  FACT("idempotency_key", KEY),
+  FACT("notice", NOTICE),
+  FACT("error", ERROR),
+  FACT("error_data", ERROR_DATA),
+  FACT("params", PARAMS),
   {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -183,12 +151,6 @@ bool add_reply(PyObject *module) {
     SLOT(Py_tp_dealloc, dealloc), SLOT(Py_tp_traverse, traverse), SLOT(Py_tp_clear, clear),
     {Py_tp_getset, getters},      {Py_tp_methods, methods},       {0, NULL},
   };
-  PyType_Spec spec = {
-    .name = "pinstripe._core.Reply",
-    .basicsize = sizeof(reply),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
-  };
-  reply_type = add_type(module, &spec, "Reply");
+  reply_type = add_type(module, "pinstripe._core.Reply", sizeof(reply), Py_TPFLAGS_DISALLOW_INSTANTIATION, slots);
   return reply_type != NULL;
 }

@@ -6,8 +6,18 @@
 
 /* Only a call that waits lets other threads run. */
 %nothread;
-%thread ps_plain_run;
-%thread ps_plain_carry;
+%define WAITS(function)
+%exception function {
+  PyObject *owner = PyCapsule_GetContext(swig_obj[0]);
+  if (!hold(owner)) SWIG_fail;
+  PyThreadState *thread = PyEval_SaveThread();
+  $action
+  PyEval_RestoreThread(thread);
+  let_go(owner);
+}
+%enddef
+WAITS(ps_plain_run)
+WAITS(ps_exchange_carry)
 
 %typemap(in) ps_client *, ps_exchange *, ps_meter * {
   $1 = from_capsule($input, "$1_basetype");
@@ -17,7 +27,8 @@
   $result = to_capsule($1, "$1_basetype");
 }
 %typemap(in) const ps_value * (ps_value *made = NULL) {
-  if (!borrow_value($input, "$1_name", &$1, &made)) SWIG_fail;
+  if (!read_argument($input, "$1_name", &made)) SWIG_fail;
+  $1 = made;
 }
 %typemap(freearg) const ps_value * {
   ps_value_free(made$argnum);
@@ -65,6 +76,7 @@
 %ignore ps_meter_result;
 %ignore ps_value_parse;
 %ignore ps_plain_call;
+%ignore ps_plain_request;
 %ignore ps_plain_json;
 %ignore ps_str;
 %ignore ps_int;

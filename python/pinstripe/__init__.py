@@ -73,7 +73,7 @@ class _Module(type(sys)):
         super().__setattr__(name, value)
 
 
-_NAMESPACES = _core.namespaces()
+_NAMESPACES = list(dict.fromkeys(_core.namespaces()))
 
 
 def _add_namespaces():

@@ -10,25 +10,17 @@ Requestor is who makes calls: a configuration with a few options laid over it. O
 
 import os
 
-from . import (
-    _core,
-    _drive,  # noqa: F401: sets up the classes
-)
+from . import _core, _drive
+from ._drive import package
 from ._error import AuthenticationError, raise_error
+from ._names import load, service_name
+from ._response import StripeResponse
 
 # What a requestor keeps for the calls that come after.
 PERSISTENT = ("api_key", "stripe_account", "stripe_context", "stripe_version")
 # Options where they stand among the params; no other name is taken from these.
-MIXED = (
-    *PERSISTENT,
-    "idempotency_key",
-    "max_network_retries",
-    "content_type",
-    "headers",
-    "timeout",
-    "deadline",
-    "max_retries",
-)
+OF_A_CALL = "idempotency_key max_network_retries content_type headers timeout deadline max_retries"
+MIXED = (*PERSISTENT, *OF_A_CALL.split())
 NAMES = {"max_network_retries": "max_retries"}
 FILES = ("upload", "stream")
 
@@ -143,16 +135,11 @@ class Requestor:
         config, tend = self.config, None
         if path == "/v1/files":
             params, options, tend = prepare(params, options)
-        params = _core.params(params, path.startswith("/v2/")) if params is not None else None
-        return config, _core.plain_request(config.handle, method, path, params, self.merged(options)), tend
+        return config, _core.request(config.handle, method, path, params, self.merged(options)), tend
 
     def finish_request(self, exchange, params, options):
-        reply = _core.exchange_result(exchange)
-        if not reply.ok:
-            raise_error(reply)
-        if reply.notice:
-            _drive.warn(reply.notice)
-        return reply.object(self.scoped(options) if options else self, params, None)
+        reply = checked(exchange)
+        return as_page(reply.object(self.scoped(options) if options else self, params, None))
 
     def request(self, method, path, params=None, options=None):
         begun = self.begin_request(method, path, params, options)
@@ -173,10 +160,27 @@ class Requestor:
         return await self.request_async(method, path, params, options)
 
 
-def prepare(params, options):
-    from . import _files
+def checked(exchange):
+    """The reply, if it is a good one."""
+    reply = _core.exchange_result(exchange)
+    if not reply.ok:
+        raise_error(reply)
+    if reply.notice:
+        _drive.warn(reply.notice)
+    return reply
 
-    return _files.prepare(params, options)
+
+def as_page(o):
+    """A page of v2 that the table does not know does not say what it is."""
+    from ._object import StripeObject, V2ListObject
+
+    if type(o) is not StripeObject or "data" not in o or "next_page_url" not in o:
+        return o
+    return _core.adopt(V2ListObject.__new__(V2ListObject), o)
+
+
+def prepare(params, options):
+    return load("_files").prepare(params, options)
 
 
 def split(params):
@@ -280,8 +284,6 @@ service_classes = {}
 def service_class(path):
     found = service_classes.get(path)
     if found is None:
-        from ._names import service_name
-
         module, name = service_name(path)
         found = service_classes[path] = type(name, (StripeService,), {"_PATH": path, "__module__": module})
     return found
@@ -290,9 +292,8 @@ def service_class(path):
 # Clients
 
 OWN_OPTIONS = (
-    "connect_timeout timeout deadline api_base files_base connect_base meter_events_base ca_file ca_path "
-    "ca_data app_info "
-    "headers strict max_body rate_limit"
+    "connect_timeout timeout deadline api_base files_base connect_base meter_events_base ca_file ca_path ca_data "
+    "app_info headers strict max_body rate_limit"
 ).split()
 HOOKS = ("log", "on_request", "on_response")
 
@@ -315,9 +316,8 @@ def client_options(keywords):
 def check_verification(verify):
     if verify is not True:
         raise ValueError(
-            "verify_ssl_certs must be True: pinstripe never sends a key to a server that it cannot "
-            "verify. Trust another "
-            "certificate with ca_file, ca_path or ca_data"
+            "verify_ssl_certs must be True: pinstripe never sends a key to a server that it cannot verify. Trust "
+            "another certificate with ca_file, ca_path or ca_data"
         )
 
 
@@ -340,8 +340,7 @@ class StripeClient:
         if http_client is not None and (keywords.get("proxy") or verify is not True):
             raise ValueError(
                 "You cannot specify `proxy` or `verify_ssl_certs` when passing in a custom `http_client`. "
-                "Please set these "
-                "values on your custom `http_client` instead."
+                "Please set these values on your custom `http_client` instead."
             )
         check_verification(verify)
         options = client_options(keywords)
@@ -374,20 +373,18 @@ class StripeClient:
 
     @property
     def oauth(self):
-        from ._oauth import OAuthService
-
-        return OAuthService(self._requestor)
+        return load("_oauth").OAuthService(self._requestor)
 
     def raw_request(self, method_, url_, **params):
         """Any method and path; options, and `base`, stand among the params. Returns a StripeResponse."""
         begun = self._begin_raw(method_, url_, params)
         _drive.run(*begun)
-        return raw_response(begun[1])
+        return StripeResponse.of(checked(begun[1]))
 
     async def raw_request_async(self, method_, url_, **params):
         begun = self._begin_raw(method_, url_, params)
         await _drive.run_async(*begun)
-        return raw_response(begun[1])
+        return StripeResponse.of(checked(begun[1]))
 
     def _begin_raw(self, method, url, params):
         base = params.pop("base", None)
@@ -399,159 +396,124 @@ class StripeClient:
         or to the function `write_to`. `progress(done, total)` is told how far they are."""
         begun = self._begin_download(url, options)
         _drive.run(*begun)
-        return downloaded(begun[1])
+        return checked(begun[1]).body
 
     async def download_async(self, url, **options):
         begun = self._begin_download(url, options)
         await _drive.run_async(*begun)
-        return downloaded(begun[1])
+        return checked(begun[1]).body
 
     def _begin_download(self, url, options):
-        requestor = self._requestor
         _, options, tend = prepare(None, options)
-        config = requestor.config
-        return config, _core.plain_download(config.handle, url, requestor.merged(options)), tend
+        config = self._requestor.config
+        return config, _core.plain_download(config.handle, url, self._requestor.merged(options)), tend
 
     def meter_stream(self, max_age=1, max_pending=10000):
         """A queue of meter events that are sent in batches: see pinstripe._meter."""
-        from ._meter import MeterStream
-
-        return MeterStream(self._requestor.config, max_age, max_pending)
+        return load("_meter").MeterStream(self._requestor.config, max_age, max_pending)
 
     def deserialize(self, resp, params=None, *, api_mode="V1"):
         """The objects of a raw response, or of a dict."""
         data = resp.body.encode() if hasattr(resp, "body") else resp
         if isinstance(data, list):
             return [self.deserialize(item, params, api_mode=api_mode) for item in data]
-        return _core.build(None, data, self._requestor)
+        found = _core.build(None, data, self._requestor)
+        return as_page(found) if api_mode == "V2" else found
 
     # Events
 
     def construct_event(self, payload, sig_header, secret, tolerance=300, *, now=None):
-        from ._webhook import Webhook
-
-        return Webhook._construct(payload, sig_header, secret, tolerance, self._requestor, now)
+        requestor = self._requestor
+        return load("_webhook").Webhook._construct(payload, sig_header, secret, tolerance, requestor, now)
 
     def construct_event_without_verification(self, payload):
-        from ._webhook import Webhook
-
-        return Webhook._construct_without_verification(payload, self._requestor)
+        return load("_webhook").Webhook._construct_without_verification(payload, self._requestor)
 
     def parse_event_notification(self, raw, sig_header, secret, tolerance=300, *, now=None):
-        from ._event import parse
-
-        return parse(self, raw, sig_header, secret, tolerance, now)
+        return load("_event").parse(self, raw, sig_header, secret, tolerance, now)
 
     def parse_event_notification_without_verification(self, payload):
-        from ._event import parse_without_verification
-
-        return parse_without_verification(self, payload)
+        return load("_event").parse_without_verification(self, payload)
 
     def notification_handler(self, webhook_secret, fallback_callback):
-        from ._event import StripeEventNotificationHandler
-
-        return StripeEventNotificationHandler(self, webhook_secret, fallback_callback)
+        return load("_event").StripeEventNotificationHandler(self, webhook_secret, fallback_callback)
 
     def notification_handler_without_verification(self, fallback_callback):
-        from ._event import StripeEventNotificationHandlerWithoutVerification
-
-        return StripeEventNotificationHandlerWithoutVerification(self, fallback_callback)
+        return load("_event").StripeEventNotificationHandlerWithoutVerification(self, fallback_callback)
 
     def async_notification_handler(self, webhook_secret, fallback_callback):
-        from ._event import AsyncStripeEventNotificationHandler
-
-        return AsyncStripeEventNotificationHandler(self, webhook_secret, fallback_callback)
+        return load("_event").AsyncStripeEventNotificationHandler(self, webhook_secret, fallback_callback)
 
     def async_notification_handler_without_verification(self, fallback_callback):
-        from ._event import AsyncStripeEventNotificationHandlerWithoutVerification
+        return load("_event").AsyncStripeEventNotificationHandlerWithoutVerification(self, fallback_callback)
 
-        return AsyncStripeEventNotificationHandlerWithoutVerification(self, fallback_callback)
-
-    def with_stripe_context(self, context):
+    def with_stripe_context(self, stripe_context):
         """This client in another context, and in no account; None: in none."""
         other = type(self).__new__(type(self))
-        other._requestor = self._requestor.in_context(context)
+        other._requestor = self._requestor.in_context(stripe_context)
         return other
-
-
-def downloaded(exchange):
-    reply = _core.exchange_result(exchange)
-    return reply.body if reply.ok else raise_error(reply)
-
-
-def raw_response(exchange):
-    from ._response import StripeResponse
-
-    reply = _core.exchange_result(exchange)
-    if not reply.ok:
-        raise_error(reply)
-    if reply.notice:
-        _drive.warn(reply.notice)
-    return StripeResponse.of(reply)
 
 
 # The global style
 
 
+# The core's options, and the module's names for them.
+SOURCES = {name: name for name in ("api_key", "api_base", "client_id", "proxy", "app_info")}
+SOURCES.update(files_base="upload_api_base", connect_base="connect_api_base", meter_events_base="meter_events_api_base")
+SOURCES.update(stripe_version="api_version", max_retries="max_network_retries", ca_file="ca_bundle_path")
+READ = (*SOURCES.values(), "default_http_client", "verify_ssl_certs")
+
+
 def global_key():
-    import pinstripe
-
-    return pinstripe.api_key or os.environ.get("STRIPE_API_KEY")
+    return package["api_key"] or os.environ.get("STRIPE_API_KEY")
 
 
-def environment_bases(options):
+def from_environment(options):
     """Where the key comes from the environment, so do the log's level and the addresses that nobody has set."""
-    import pinstripe
-
     _drive.read_environment()
-    base = os.environ.get("PINSTRIPE_API_BASE")
-    places = (place for place in ("api", "connect", "upload", "meter_events") if base)
-    defaults = {getattr(pinstripe, f"DEFAULT_{place.upper()}_API_BASE".replace("API_API", "API")) for place in places}
-    return {name: base for name, value in options.items() if name.endswith("_base") and value in defaults}
+    options["api_key"], base = os.environ.get("STRIPE_API_KEY"), os.environ.get("PINSTRIPE_API_BASE")
+    for name, source in SOURCES.items():
+        if base and name.endswith("_base") and options[name] == package[f"DEFAULT_{source.upper()}"]:
+            options[name] = base
 
 
 class GlobalConfig:
     """The module's own configuration, read at each call; a core's client for each that was met."""
 
     def __init__(self):
-        self.known = {}
+        self.known, self.last = {}, (None, None)  # what was read, and the configuration that it made
 
     def current(self):
-        import pinstripe
+        values = [package[name] for name in READ]
+        if not values[0]:
+            values += os.environ.get("STRIPE_API_KEY"), os.environ.get("PINSTRIPE_API_BASE")
+        known, config = self.last
+        if values != known:
+            config = self.find(dict(zip(SOURCES, values)), *values[len(SOURCES) : len(READ)])
+            self.last = [dict(value) if isinstance(value, dict) else value for value in values], config
+        return config
 
-        http_client = pinstripe.default_http_client
-        check_verification(pinstripe.verify_ssl_certs)
-        options = {
-            "stripe_version": pinstripe.api_version,
-            "api_base": pinstripe.api_base,
-            "files_base": pinstripe.upload_api_base,
-            "connect_base": pinstripe.connect_api_base,
-            "meter_events_base": pinstripe.meter_events_api_base,
-            "max_retries": pinstripe.max_network_retries,
-            "client_id": pinstripe.client_id,
-            "proxy": pinstripe.proxy,
-            "ca_file": pinstripe.ca_bundle_path,
-            "app_info": pinstripe.app_info,
-        }
-        if not pinstripe.api_key:
-            options.update(environment_bases(options))
-        key = global_key() or "none"
-        mark = (key, repr(options), id(http_client))
+    def find(self, options, http_client, verify):
+        if http_client is None:
+            check_verification(verify)
+        if not options["api_key"]:
+            from_environment(options)
+        mark = (repr(options), id(http_client))
         config = self.known.get(mark)
         if config is None or config.http_client is not http_client:
-            config = self.known[mark] = self.make(key, options, http_client)
+            config = self.known[mark] = self.make(options, http_client)
             while len(self.known) > MOST_CONFIGS:
                 self.known.pop(next(iter(self.known)))
         return config
 
-    def make(self, key, options, http_client):
+    def make(self, options, http_client):
         options = {name: value for name, value in options.items() if value is not None}
         if "app_info" in options:
             options["app_info"] = {name: value for name, value in options["app_info"].items() if value is not None}
-        transport = _drive.transport_of(None, http_client, options)
-        config = Config(key, options, None, transport)
+        key = options.pop("api_key", None)
+        config = Config(key or "none", options, None, _drive.transport_of(None, http_client, options))
         config.http_client = http_client
-        config.options = {**options, "api_key": None if key == "none" else key}
+        config.options = {**options, "api_key": key}
         return config
 
 

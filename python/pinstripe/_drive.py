@@ -2,7 +2,7 @@
 
 The core runs a call in slices, so that Ctrl-C is noticed between two of them. A client with hooks or a transport of
 its own, or a program that listens to the log, is driven step by step. `run_async` is the one place where asyncio meets
-a call: it lends a thread of a bounded pool, and may be replaced."""
+a call: it lends a thread of a bounded pool, but to a transport of asyncio's own, and may be replaced."""
 
 import os
 import sys
@@ -45,7 +45,7 @@ def drive(config, exchange, logger, tend):
         elif step == WAIT and transport and transport.sleep:
             transport.sleep(_core.exchange_wait(exchange) / 1000)
         else:
-            while not _core.plain_carry(exchange, SLICE_MS):
+            while not _core.exchange_carry(exchange, SLICE_MS):
                 tend(exchange)
 
 
@@ -81,13 +81,19 @@ def tell(hooks, exchange, logger):
                 hooks[name](event)
 
 
+logger, modules = None, sys.modules
+
+
 def listener():
     """The logger "pinstripe", if somebody listens to it. A program that never loaded `logging` does not."""
-    logging, level = sys.modules.get("logging"), package.get("log")
-    if logging is None and not level:
-        return None
-    logger = console(level) if level else logging.getLogger("pinstripe")
-    return logger if level or logger.isEnabledFor(20) else None
+    global logger
+    if package["log"]:
+        return console(package["log"])
+    if logger is None:
+        if "logging" not in modules:
+            return None
+        logger = modules["logging"].getLogger("pinstripe")
+    return logger if logger.isEnabledFor(20) else None
 
 
 def console(level):
@@ -115,22 +121,19 @@ def warn(notice):
         return
     import warnings
 
-    warnings.warn(
-        f"{notice}\nTo suppress Stripe notices in test and sandbox environments, set the "
-        f"STRIPE_SUPPRESS_NOTICES environment "
-        "variable to true.",
-        stacklevel=5,
-    )
+    hint = "To suppress Stripe notices in test and sandbox environments, set the STRIPE_SUPPRESS_NOTICES environment"
+    warnings.warn(f"{notice}\n{hint} variable to true.", stacklevel=5)
 
 
 # Transports
 
 
 class Transport:
-    """What carries requests in place of the core: `send(request)` returns (status, headers, body)."""
+    """What carries requests in place of the core: `send(request)` returns (status, headers, body). Where there is a
+    `send_async`, asyncio's calls await that."""
 
-    def __init__(self, send, sleep=None):
-        self.send, self.sleep = send, sleep
+    def __init__(self, send, sleep=None, send_async=None, sleep_async=None):
+        self.send, self.sleep, self.send_async, self.sleep_async = send, sleep, send_async, sleep_async
 
 
 class Request:
@@ -138,8 +141,10 @@ class Request:
 
     __slots__ = ("method", "url", "headers", "body", "timeout", "connect_timeout")
 
-    def __init__(self, *facts):
-        self.method, self.url, self.headers, self.body, self.timeout, self.connect_timeout = facts
+    def __init__(self, exchange, tend):
+        facts = _core.request_of(exchange)
+        self.method, self.url, headers, has_body, self.timeout, self.connect_timeout = facts
+        self.headers, self.body = dict(headers), body_of(exchange, tend) if has_body else None
 
 
 def body_of(exchange, tend):
@@ -156,16 +161,39 @@ def body_of(exchange, tend):
 def send(transport, exchange, tend):
     from ._error import APIConnectionError
 
-    request = Request(*_core.request_of(exchange))
-    request.body = body_of(exchange, tend) if request.body else None
+    request = Request(exchange, tend)  # what a reader raises is no answer of the transport's
     try:
-        status, headers, body = transport.send(request)
-    except APIConnectionError as e:
-        _core.fail(exchange, str(e.user_message or "connection lost"), False, e.outcome == "not_sent")
-        return
-    except TimeoutError as e:
-        _core.fail(exchange, str(e) or "timeout", True, False)
-        return
+        reply = transport.send(request)
+    except (APIConnectionError, TimeoutError) as e:
+        fail(exchange, e)
+    else:
+        answer(exchange, *reply)
+
+
+async def send_async(transport, exchange, tend):
+    import asyncio
+
+    from ._error import APIConnectionError
+
+    request = Request(exchange, tend)
+    try:
+        reply = await transport.send_async(request)
+    except (APIConnectionError, TimeoutError, asyncio.TimeoutError) as e:
+        fail(exchange, e)
+    else:
+        answer(exchange, *reply)
+
+
+def fail(exchange, e):
+    """`e`: a transport's way to say that no answer came."""
+    message, outcome = getattr(e, "user_message", str(e)), getattr(e, "outcome", None)
+    if outcome is None:
+        _core.plain_fail(exchange, message or "timeout", True, False)
+    else:
+        _core.plain_fail(exchange, str(message or "connection lost"), False, outcome == "not_sent")
+
+
+def answer(exchange, status, headers, body):
     body = body.encode() if isinstance(body, str) else bytes(body or b"")
     _core.answer(exchange, int(status), {str(name): str(value) for name, value in dict(headers or {}).items()}, body)
 
@@ -177,7 +205,7 @@ def transport_of(transport, http_client, options):
     if transport is None or isinstance(transport, Transport):
         return transport
     if hasattr(transport, "send"):
-        return Transport(transport.send, getattr(transport, "sleep", None))
+        return Transport(*(getattr(transport, name, None) for name in ("send", "sleep", "send_async", "sleep_async")))
     if callable(transport):
         return Transport(transport)
     raise TypeError("the option transport must be a function, or have a method send")
@@ -199,12 +227,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def submit(*args):
+    """On a thread of the pool, in the context (of contextvars) that it is asked for in."""
+    from contextvars import copy_context
+
     global pool
     if pool is None:
         from concurrent.futures import ThreadPoolExecutor
 
         pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="pinstripe")
-    return pool.submit(*args)
+    return pool.submit(copy_context().run, *args)
 
 
 def apply_async(*args):
@@ -217,8 +248,29 @@ async def run_async(config, exchange, tend=None):
     """Carries a call out without blocking the event loop; if its task is cancelled, so is the call."""
     import asyncio
 
+    is_driven_here = config.transport and config.transport.send_async
     try:
-        await apply_async(run, config, exchange, tend)
+        if is_driven_here:
+            await drive_async(config, exchange, tend or idle)
+        else:
+            await apply_async(run, config, exchange, tend)
     except asyncio.CancelledError:
         _core.exchange_cancel(exchange)
         raise
+
+
+async def drive_async(config, exchange, tend):
+    """With a transport of asyncio's own."""
+    import asyncio
+
+    transport, logger = config.transport, listener()
+    while True:
+        step = _core.exchange_step(exchange)
+        tell(config.hooks, exchange, logger)
+        tend(exchange)
+        if step == DONE:
+            return
+        if step == SEND:
+            await send_async(transport, exchange, tend)
+        else:
+            await (transport.sleep_async or asyncio.sleep)(_core.exchange_wait(exchange) / 1000)

@@ -57,8 +57,7 @@ class StripeError(Exception):
 
 FIELDS = (
     "advice_code charge code decline_code doc_url message network_advice_code network_decline_code param "
-    "payment_intent "
-    "payment_method payment_method_type request_log_url setup_intent source type user_message"
+    "payment_intent payment_method payment_method_type request_log_url setup_intent source type user_message"
 ).split()
 
 
@@ -106,7 +105,7 @@ class IdempotencyError(StripeError):
 
 
 class AuthenticationError(StripeError):
-    pass
+    kind = "authentication"
 
 
 class PermissionError(StripeError):
@@ -149,10 +148,9 @@ EXTRA = {
 }
 V2 = (
     "AlreadyCanceled BlockedByStripe CannotProceed CapabilityNotEnabled ControlledByAlternateResource "
-    "FeatureNotEnabled "
-    "FinancialAccountNotOpen FxQuoteNeedsRefresh InsufficientFunds InvalidPaymentMethod InvalidPayoutMethod "
-    "InvalidVaultedCredential NotCancelable QuotaExceeded RecipientNotNotifiable TemporarySessionExpired "
-    "VerificationAttemptFailed VerificationExpired VerificationNotInitiated"
+    "FeatureNotEnabled FinancialAccountNotOpen FxQuoteNeedsRefresh InsufficientFunds InvalidPaymentMethod "
+    "InvalidPayoutMethod InvalidVaultedCredential NotCancelable QuotaExceeded RecipientNotNotifiable "
+    "TemporarySessionExpired VerificationAttemptFailed VerificationExpired VerificationNotInitiated"
 ).split()
 OAUTH = "InvalidClient InvalidGrant InvalidRequest InvalidScope UnsupportedGrantType UnsupportedResponseType".split()
 
@@ -198,7 +196,7 @@ def new_error(reply):
     kind, class_name, outcome, message, code = reply.error
     body = reply.body.decode("utf-8", "replace") or None
     data, fields, status = reply.plain(), reply.error_data, reply.status or None
-    headers = Headers(reply.headers)
+    headers = Headers.of(reply)
     facts = (body, status, data, headers)
     if class_name == "OAuthError":
         error = oauth_class(code)(code, message, *facts)

@@ -4,7 +4,7 @@
 from . import _core, _drive
 from ._naming import camel
 from ._object import StripeObject, classes, new_class, resolve
-from ._webhook import as_bytes, checked, clock, seconds
+from ._webhook import as_bytes, checked, evidence
 
 
 class StripeContext:
@@ -58,9 +58,8 @@ def event_class(event_type):
     if name not in known_types():
         return base_event()
     if event_type not in classes:
-        classes[event_type] = new_class(
-            f"{name}Event", "pinstripe.events", (base_event(),), {"LOOKUP_TYPE": event_type}
-        )
+        body = {"LOOKUP_TYPE": event_type}
+        classes[event_type] = new_class(f"{name}Event", "pinstripe.events", (base_event(),), body)
     return classes[event_type]
 
 
@@ -92,6 +91,8 @@ def named_class(module, name):
 
 # Notifications
 
+ALWAYS = ("id", "object", "type", "created", "livemode", "reason")  # None, where a sender leaves one out
+
 
 class EventNotification:
     """A thin event as it was delivered: its fields as attributes."""
@@ -101,15 +102,13 @@ class EventNotification:
     def __init__(self, data, client):
         self._data = data
         context = data.get("context")
-        self.context = StripeContext.parse(context) if context else None
+        self.context = StripeContext.parse(context) if isinstance(context, str) and context else None
         self._client = client.with_stripe_context(self.context)
 
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        if name in ("reason", "livemode"):
-            return self._data.get(name)
-        return getattr(self._data, name)
+        return self._data.get(name) if name in ALWAYS else getattr(self._data, name)
 
     def __getattribute__(self, name):
         if name == "related_object":
@@ -170,11 +169,12 @@ UnknownEventNotification.__module__ = "pinstripe.events"
 
 def notification(client, reply):
     data = reply.object(client._requestor, None, StripeObject)
-    return notification_class(data.get("type") or "")(data, client)
+    event_type = data.get("type")
+    return notification_class(event_type if isinstance(event_type, str) else "")(data, client)
 
 
 def parse(client, payload, sig_header, secret, tolerance, now=None):
-    reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), clock(now), True)
+    reply = _core.plain_event(*evidence(payload, sig_header, secret, tolerance, now), True)
     return notification(client, checked(reply, payload, sig_header))
 
 
@@ -247,11 +247,8 @@ class _Handler:
         func = self._functions.get(event.type)
         if func:
             return func, (event, event._client)
-        return self._fallback, (
-            event,
-            event._client,
-            UnhandledNotificationDetails(type(event) is not UnknownEventNotification),
-        )
+        details = UnhandledNotificationDetails(type(event) is not UnknownEventNotification)
+        return self._fallback, (event, event._client, details)
 
     def _dispatch(self, event):
         if self._pre_handle is None or self._pre_handle(event, event._client):

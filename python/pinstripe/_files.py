@@ -15,8 +15,8 @@ import os
 from functools import partial
 
 from . import _core
+from ._object import UNSET
 
-KINDS = ("upload", "stream")
 PIECE = 262144
 
 
@@ -84,22 +84,33 @@ def check(good, what):
 
 
 def as_dict(file):
-    """The dict that stands for a file of another form; None: it is none."""
+    """The dict that stands for a file of any form."""
     if isinstance(file, dict):
-        return {**file, "reader": file["content"]} if isinstance(file.get("content"), BYTES) else file
+        unknown = [name for name in file if name not in KEYS]
+        check(not unknown, f": {unknown[:1]} is none of {', '.join(KEYS)}")
+        given = [name for name in SOURCES if file.get(name) is not None]
+        check("reader" not in given[:-1], " takes one of reader, content and path")
+        is_bytes = given == ["content"] and isinstance(file["content"], BYTES)
+        return {**file, "reader": file["content"]} if is_bytes else file
     if isinstance(file, os.PathLike):
         return {"path": os.fspath(file)}
-    return {"reader": file} if isinstance(file, BYTES) or hasattr(file, "read") or callable(file) else None
+    forms = "an open file, a function that returns the next bytes, bytes, a pathlib.Path or a dict"
+    good = isinstance(file, BYTES) or hasattr(file, "read") or callable(file)
+    check(good, f" must be {forms}, not {type(file).__name__}")
+    return {"reader": file}
 
 
+SOURCES = ("reader", "content", "path")
+KEYS = (*SOURCES, "rewind", "length", "filename", "type")
 BYTES = (bytes, bytearray, memoryview)
 
 
 def take_source(params):
     """The params as the core wants them, and the source of their file or None."""
-    file = as_dict(params.get("file")) if hasattr(params, "get") else None
-    if file is None or (file.get("reader") is None and "path" not in file):
+    file = params.get("file") if hasattr(params, "get") else None
+    if file is None or file is UNSET:
         return params, None
+    file = as_dict(file)
     reader, rewind, length = file.get("reader"), file.get("rewind"), file.get("length")
     if reader is None:
         return {**params, "file": file}, None
@@ -140,11 +151,24 @@ class Tender:
 
 
 def take_function(options, name, method):
-    value = options.pop(name, None)
-    value = getattr(value, method, value)
-    if value is not None and not callable(value):
+    given = options.pop(name, None)
+    if given is None:
+        return None
+    value = getattr(given, method, given)
+    if not callable(value):
         raise TypeError(f"the option {name} must be a function, not {type(value).__name__}")
-    return value
+    if getattr(getattr(value, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+        raise TypeError(f"the option {name} must be a plain function: nobody would await this one")
+    return partial(write_whole, value) if isinstance(given, io.RawIOBase) else value
+
+
+CO_COROUTINE = 0x80  # as in inspect
+
+
+def write_whole(write, piece):
+    """To a file without a buffer, which may take a part of a piece."""
+    while piece:
+        piece = piece[write(piece) or 0 :]
 
 
 def prepare(params, options):

@@ -1,28 +1,37 @@
 """stripe-python's HTTP clients, by which programs set timeouts, proxies and transports. The core carries requests
-whichever of these names is used; a class derived from HTTPClient with a `request` of its own carries them itself."""
+whichever of these names is used; a class derived from HTTPClient with a `request` or `request_async` of its own carries
+them itself."""
 
 from ._drive import Transport
 
 
 class HTTPClient:
     name = "custom"
+    # Of a subclass that does not call __init__, too.
+    _verify_ssl_certs, _proxy, _timeout, _async_fallback_client = True, None, None, None
 
     def __init__(self, verify_ssl_certs=True, proxy=None, async_fallback_client=None, timeout=None, **others):
-        from ._client import check_verification
-
-        check_verification(verify_ssl_certs)
         if isinstance(proxy, dict):
             proxy = proxy.get("https") or proxy.get("http")
         if proxy is not None and not isinstance(proxy, str):
-            raise ValueError(
-                "Proxy(ies) must be specified as either a string URL or a dict() with string URL under "
-                "the https and/or http "
-                "keys."
-            )
+            what = "either a string URL or a dict() with string URL under the https and/or http keys"
+            raise ValueError(f"Proxy(ies) must be specified as {what}.")
         self._verify_ssl_certs, self._proxy, self._timeout = verify_ssl_certs, proxy, timeout
+        self._async_fallback_client = async_fallback_client
 
     def request(self, method, url, headers, post_data=None):
         raise NotImplementedError("HTTPClient subclasses must implement `request`")
+
+    async def request_async(self, method, url, headers, post_data=None):
+        if self._async_fallback_client is None:
+            raise NotImplementedError("HTTPClient subclasses must implement `request_async`")
+        return await self._async_fallback_client.request_async(method, url, headers, post_data)
+
+    async def sleep_async(self, secs):
+        import asyncio
+
+        fallback = self._async_fallback_client
+        await (fallback.sleep_async if fallback is not None else asyncio.sleep)(secs)
 
     def close(self):
         pass
@@ -30,17 +39,32 @@ class HTTPClient:
     async def close_async(self):
         pass
 
+    def has_own(self, method):
+        return getattr(type(self), method) is not getattr(HTTPClient, method)
+
     def join(self, options):
         """Adds what it says to a client's options; returns the transport that it is, or None."""
+        fallback = self._async_fallback_client
+        is_async = self.has_own("request_async") or (fallback is not None and fallback.has_own("request_async"))
+        if self.has_own("request") or is_async:
+            return Transport(self._send, None, self._send_async if is_async else None, self.sleep_async)
+        from ._client import check_verification
+
+        check_verification(self._verify_ssl_certs)
         if self._proxy:
             options["proxy"] = self._proxy
-        for name, seconds in zip(("connect_timeout", "timeout"), timeouts(getattr(self, "_timeout", None))):
+        for name, seconds in zip(("connect_timeout", "timeout"), timeouts(self._timeout)):
             if seconds is not None:
                 options[name] = seconds
-        return None if type(self).request is HTTPClient.request else Transport(self._send)
+        return None
 
     def _send(self, request):
         body, status, headers = self.request(request.method.lower(), request.url, request.headers, request.body)
+        return status, headers, body
+
+    async def _send_async(self, request):
+        asked = request.method.lower(), request.url, request.headers, request.body
+        body, status, headers = await self.request_async(*asked)
         return status, headers, body
 
 

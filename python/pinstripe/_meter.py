@@ -3,12 +3,16 @@
     with client.meter_stream() as stream:
         stream.add({"event_name": "api_requests", "payload": {"stripe_customer_id": "cus_1", "value": "25"}})
 
-What is queued stays so until the server has taken it: after an error the next flush sends it again, and the identifier
-that each event has lets it count once. A stream that is collected, or left open when the program ends, sends what is
-queued first, and warns of what it could not send. Any thread may add; one at a time sends, and those that add go on
-meanwhile, unless the queue is full."""
+What is queued stays so until the server has taken it: after an error it is sent again, by a flush at once, else when a
+pause is over, and the identifier that each event has lets it count once. A stream that is collected, or left open when
+the program ends, sends what is queued first, and warns of what it could not send; a signal that kills the program, or
+os._exit, leaves no time for that. Any thread may add; one at a time sends, and those that add go on meanwhile, unless
+the queue is full."""
 
+import contextlib
+import copy
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -17,6 +21,7 @@ from . import _core, _drive
 from ._error import StripeError
 
 FULL = "the queue is full"
+PAUSE = 1  # seconds, at least, after what a hook or transport raised, too
 
 
 class Queue:
@@ -24,7 +29,8 @@ class Queue:
 
     def __init__(self, config, max_age, max_pending):
         self.config, self.handle = config, _core.meter_new(config.handle, max_age, max_pending)
-        self.lock, self.sender, self.process = threading.Lock(), None, os.getpid()
+        self.lock, self.sender, self.process = threading.RLock(), None, os.getpid()
+        self.timer, self.failure, self.is_closed = None, None, False
 
     def is_foreign(self):
         return self.process != os.getpid()
@@ -42,19 +48,60 @@ class Queue:
             while (exchange := _core.meter_exchange(self.handle)) is not None:
                 _drive.run(self.config, exchange)
                 _core.meter_feed(self.handle)  # raises what went wrong
+            self.failure = None
+        except StripeError as e:
+            self.failure = copy.copy(e)  # without the traceback, which holds the stream
+            raise
         finally:
             self.sender = None
             self.lock.release()
+
+    def make_room(self):
+        if self.failure and _core.meter_pause(self.handle) > 0:
+            raise copy.copy(self.failure)
+        self.send()
+
+    def watch(self, least=0):
+        """Has what is queued sent once it is due, though nobody adds to it."""
+        wait = _core.meter_wait(self.handle)
+        if wait >= 0 and self.timer is None and not self.is_closed:
+            timer = threading.Timer(max(wait / 1000, least), self.tick)
+            timer.daemon = True
+            with contextlib.suppress(RuntimeError):  # the program ends: so the end sends it
+                timer.start()
+                self.timer = timer
+
+    def tick(self):
+        self.timer, least = None, 0
+        try:
+            self.send()
+        except Exception:  # what is still queued stays so: the next flush or close tells
+            least = PAUSE
+        if self.is_closed:
+            finish(self)  # the stream was collected meanwhile
+        else:
+            self.watch(least)
+
+    def close(self):
+        self.is_closed, timer = True, self.timer
+        if timer:
+            timer.cancel()
 
 
 def finish(queue):
     if queue.is_foreign():
         return  # a child's copy of what its parent sends
+    queue.close()
+    if queue.sender == threading.get_ident():
+        return  # collected by its own timer's thread, which comes back to it
     try:
         queue.send()
-    except Exception as e:
+    except BaseException as e:
         count = _core.meter_pending(queue.handle)
-        warnings.warn(f"a meter stream ended, and {count} of its events were not sent: {e}", RuntimeWarning)
+        text = f"a meter stream ended, and {count} of its events were not sent: {str(e) or type(e).__name__}"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        if not isinstance(e, Exception):
+            raise
 
 
 def check(name, value, least):
@@ -65,15 +112,16 @@ def check(name, value, least):
 
 class MeterStream:
     """`max_age`: seconds after which an event is due though its batch is not full; `max_pending`: how many may be
-    queued. What is due is sent by the next add, flush or close."""
+    queued. What is due is sent by the next add, or by a thread that waits for it."""
 
     def __init__(self, config, max_age, max_pending):
         self._queue = Queue(config, float(check("max_age", max_age, 0)), int(check("max_pending", max_pending, 1)))
-        self._is_closed = False
-        weakref.finalize(self, finish, self._queue)
+        end = weakref.finalize(self, finish, self._queue)
+        if "multiprocessing.util" in sys.modules:  # whose children end without atexit
+            sys.modules["multiprocessing.util"].Finalize(self, end, exitpriority=0)
 
     def _open(self):
-        if self._is_closed:
+        if self._queue.is_closed:
             raise ValueError("the stream is closed")
         if self._queue.is_foreign():
             raise RuntimeError("the stream is that of another process: make one in each")
@@ -81,12 +129,12 @@ class MeterStream:
 
     def add(self, event):
         """Queues an event. What is due is sent on the occasion; the StripeError in which that ended is returned, and
-        what it concerns stays queued. Where the queue is full and cannot be sent, the error is raised, and the event
-        is not taken."""
+        what it concerns stays queued. Where the queue is full and cannot be sent, or not before a pause is over, the
+        error is raised, and the event is not taken."""
         queue = self._open()
         wrong = _core.meter_add(queue.handle, event)
         while wrong and wrong.startswith(FULL):
-            queue.send()
+            queue.make_room()
             wrong = _core.meter_add(queue.handle, event)
         if wrong:
             raise ValueError(wrong)
@@ -94,7 +142,9 @@ class MeterStream:
             if _core.meter_wait(queue.handle) == 0:
                 queue.send(False)
         except StripeError as e:
+            queue.watch()
             return e
+        queue.watch()
         return None
 
     def flush(self):
@@ -111,9 +161,9 @@ class MeterStream:
 
     def close(self):
         """Sends all that is queued, and ends the stream; after an error it is still open."""
-        if not self._is_closed:
+        if not self._queue.is_closed:
             self.flush()
-            self._is_closed = True
+            self._queue.close()
 
     def __enter__(self):
         return self

@@ -22,8 +22,7 @@ FILES = {
 }
 ERRORS = (
     "StripeError APIError ConflictError APIConnectionError CardError InvalidRequestError IdempotencyError "
-    "AuthenticationError "
-    "PermissionError RateLimitError SignatureVerificationError StripeErrorWithParamCode"
+    "AuthenticationError PermissionError RateLimitError SignatureVerificationError StripeErrorWithParamCode"
 ).split()
 DICTS = ("RequestOptions", "AppInfo")  # TypedDicts: dicts at run time
 PLACES = {name: file for file, names in FILES.items() for name in names.split()}

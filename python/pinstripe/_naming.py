@@ -11,17 +11,12 @@ def camel(words):
     return "".join(part[:1].upper() + part[1:] for part in words.split("_"))
 
 
+SINGULARS = {"ies": "y", "sses": "ss", "xes": "x", "ches": "ch", "ss": "ss", "us": "us", "s": ""}
+
+
 def singular(word):
     """Of a list's field: items of "tax_ids" are called tax_id."""
-    for end, other in (
-        ("ies", "y"),
-        ("sses", "ss"),
-        ("xes", "x"),
-        ("ches", "ch"),
-        ("ss", "ss"),
-        ("us", "us"),
-        ("s", ""),
-    ):
+    for end, other in SINGULARS.items():
         if word.endswith(end):
             return word[: -len(end)] + other
     return word
@@ -55,8 +50,7 @@ def inner_name(field, is_item):
 # Services whose classes keep their plural.
 PLURALS = (
     "balance_settings quotes.computed_upfront_line_items credit_notes.preview_lines "
-    "customers.funding_instructions tax.settings "
-    "treasury.financial_accounts.features"
+    "customers.funding_instructions tax.settings treasury.financial_accounts.features"
 ).split()
 
 

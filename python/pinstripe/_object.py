@@ -189,11 +189,9 @@ class ListIndex:
     def __getitem__(self, name):
         if isinstance(name, str):
             return super().__getitem__(name)
-        raise KeyError(
-            f"You tried to access the {name!r} index, but {type(self).__name__} types only support string "
-            f"keys. (HINT: List "
-            f"calls return an object with a 'data' (which is the data array). You likely want to call .data[{name!r}])"
-        )
+        hint = "List calls return an object with a 'data' (which is the data array). You likely want to call .data"
+        what = f"{type(self).__name__} types only support string keys. (HINT: {hint}[{name!r}])"
+        raise KeyError(f"You tried to access the {name!r} index, but {what}")
 
     def _data(self):
         return self["data"] if "data" in self else []
@@ -418,9 +416,14 @@ def json_scalar(value):
 classes = {"list": ListObject, "search_result": SearchResultObject}  # by what objects call themselves
 
 
+object_names = {}
+
+
 def class_name(name):
     """("pinstripe.checkout", "Session") of "checkout.session"; None: the table does not have it."""
-    known = _core.object_name(name)
+    if not object_names:
+        object_names.update(_core.objects())
+    known = object_names.get(name)
     if not known:
         return None
     space, name = class_place(name, known)
@@ -451,14 +454,14 @@ inner = {}
 
 def nested(cls, field, is_item):
     """The class of an object inside another one, made at first: Customer.Address of a customer's `address`."""
-    found = inner.get((cls, field))
+    found = inner.get(cls, {}).get(field)
     if found is None:
         name = inner_name(field, is_item)
         where = cls.__dict__.get("_WHERE", (cls.__dict__.get("OBJECT_NAME"),))
         if not where[0]:
             return StripeObject  # no class of the table's: nothing is made for it
         found = new_class(f"{cls.__qualname__}.{name}", cls.__module__, (StripeObject,), {"_WHERE": (*where, field)})
-        inner[cls, field] = found
+        inner.setdefault(cls, {})[field] = found
         setattr(cls, name, found)
     return found
 
@@ -472,4 +475,7 @@ def missing(o, name):
     return object.__getattribute__(o, name)
 
 
-_core.setup(StripeObject, classes, resolve, inner, nested, missing, set_option, V2ListObject, UNSET)
+OPTIONS = frozenset(("api_key", "stripe_account", "stripe_context", "stripe_version"))
+_core.setup(
+    StripeObject, classes, resolve, inner, nested, missing, OPTIONS, set_option, V2ListObject, UNSET, json_scalar
+)

@@ -1,5 +1,8 @@
 """Iterating over all pages. From a page as it came, the core goes on (pinstripe._core.Pager): it asks for the next
-page while half of this one is left. A page that was built or changed goes on through its own methods."""
+page while half of this one is left. A page that was built or changed goes on through its own methods. An iterator
+survives an error: the next step asks for that page again."""
+
+from itertools import chain
 
 from . import _core, _drive
 from ._object import ListObject, SearchResultObject, requestor_of, retrieve_params
@@ -50,14 +53,7 @@ def more_follows(page):
 
 
 def new_pager(page):
-    return _core.pager(requestor_of(page).config.handle, page)
-
-
-def pages(page):
-    config = requestor_of(page).config
-    if not can_go_on(page):
-        return slow_pages(page)
-    return driven_pages(page, config) if config.is_driven or _drive.listener() else fast_pages(page)
+    return _core.Pager(requestor_of(page).config.handle, page)
 
 
 def given(page):
@@ -66,43 +62,91 @@ def given(page):
     return data[::-1] if is_backward(page) else data
 
 
-def fast_pages(page):
-    items, pager, more = given(page), None, more_follows(page)
-    for at, item in enumerate(items):
-        if more and pager is None and at * 2 >= len(items):
-            pager = new_pager(page)
-            pager.begin()
-        yield item
-    if more:
-        yield from pager or new_pager(page)
-
-
-def driven_pages(page, config):
-    """For a client with hooks, a log or a transport."""
-    yield from given(page)
-    pager = new_pager(page) if more_follows(page) else None
-    exchange = pager and pager.exchange()
-    while exchange:
-        _drive.run(config, exchange)
-        yield from pager.feed()
-        exchange = pager.exchange()
-
-
-async def pages_async(page):
-    for item in given(page):
-        yield item
+def pages(page):
     if not can_go_on(page):
-        async for item in slow_pages_async(page):
-            yield item
-        return
-    config = requestor_of(page).config
-    pager = new_pager(page) if more_follows(page) else None
-    exchange = pager and pager.exchange()
-    while exchange:
-        await _drive.run_async(config, exchange)
-        for item in pager.feed():
-            yield item
-        exchange = pager.exchange()
+        return Built(page)
+    return Driven(page) if requestor_of(page).config.is_driven or _drive.listener() else fast_pages(page)
+
+
+def pages_async(page):
+    return Driven(page) if can_go_on(page) else Built(page)
+
+
+def fast_pages(page):
+    if not more_follows(page):
+        return iter(given(page))
+    pager = new_pager(page)
+    return chain(halves(given(page), pager), pager)
+
+
+def halves(items, pager):
+    half = (len(items) + 1) // 2
+    yield from items[:half]
+    exchange = pager.exchange()
+    if exchange:
+        _core.plain_run(exchange, 0)
+    yield from items[half:]
+
+
+class Driven:
+    """For asyncio, and clients with hooks, a log or a transport. After a page that failed, the next step asks again."""
+
+    def __init__(self, page):
+        self.page, self.items, self.pager = page, iter(given(page)), None
+
+    def __iter__(self):
+        return self
+
+    __aiter__ = __iter__
+
+    def __next__(self):
+        while (item := next(self.items, END)) is END:
+            if not self.turn():
+                raise StopIteration
+        return item
+
+    async def __anext__(self):
+        while (item := next(self.items, END)) is END:
+            if not await self.turn_async():
+                raise StopAsyncIteration
+        return item
+
+    def begin(self):
+        """What fetches the next page, or None."""
+        if self.pager is None and more_follows(self.page):
+            self.pager = new_pager(self.page)
+        return self.pager and self.pager.exchange()
+
+    def turn(self):
+        exchange = self.begin()
+        if exchange:
+            _drive.run(requestor_of(self.page).config, exchange)
+            self.items = iter(self.pager.feed())
+        return exchange
+
+    async def turn_async(self):
+        exchange = self.begin()
+        if exchange:
+            await _drive.run_async(requestor_of(self.page).config, exchange)
+            self.items = iter(self.pager.feed())
+        return exchange
+
+
+END = object()
+
+
+class Built(Driven):
+    """From a page that was built or changed."""
+
+    def turn(self):
+        return more_follows(self.page) and self.go_on(steps(self.page)[0](self.page))
+
+    async def turn_async(self):
+        return more_follows(self.page) and self.go_on(await steps(self.page)[1](self.page))
+
+    def go_on(self, page):
+        self.page, self.items = page, iter(given(page))
+        return True
 
 
 def steps(page):
@@ -114,23 +158,6 @@ def steps(page):
     if is_backward(page):
         return ListObject.previous_page, ListObject.previous_page_async
     return ListObject.next_page, ListObject.next_page_async
-
-
-def slow_pages(page):
-    step = steps(page)[0]
-    yield from given(page)
-    while more_follows(page):
-        page = step(page)
-        yield from given(page)
-
-
-async def slow_pages_async(page):
-    """The items after those of `page`."""
-    step = steps(page)[1]
-    while more_follows(page):
-        page = await step(page)
-        for item in given(page):
-            yield item
 
 
 def next_v2_page(page):

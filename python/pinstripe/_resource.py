@@ -47,15 +47,23 @@ def take_ids(operation, args, params):
     ident, count, names = operation[0], operation[2], operation[5]
     ids = list(args)
     for name in names[len(ids) :]:
-        value = params.pop(name, None)
-        if value is None and count == 1:
-            value = params.pop("id", None)
-        ids.append(value)
-    if len(ids) != count or not all(isinstance(value, str) for value in ids):
-        raise TypeError(
-            f"{ident} needs {count} id{'s' * (count != 1)} ({', '.join(names)}), each a str, and then keywords"
-        )
+        found = next((params.pop(word) for word in (name, *["id"] * (count == 1)) if word in params), ABSENT)
+        ids += [found] if found is not ABSENT else []
+    if len(ids) != count:
+        raise TypeError(f"{ident} needs {count} id{'s' * (count != 1)} ({', '.join(names)}), and then keywords")
+    for name, value in zip(names, ids):
+        if not isinstance(value, str):
+            refuse_id(f"{ident}: {name} is an invalid ID: {value!r}")
     return ids
+
+
+ABSENT = object()
+
+
+def refuse_id(why):
+    from ._error import InvalidRequestError
+
+    raise InvalidRequestError(f"Could not determine which URL to request: {why}. ID should be a str", "id")
 
 
 class Method:
@@ -104,13 +112,7 @@ def ident_of(o):
     ident = o.get("id") if isinstance(o, StripeObject) else None
     if isinstance(ident, str) and ident:
         return ident
-    from ._error import InvalidRequestError
-
-    raise InvalidRequestError(
-        f"Could not determine which URL to request: {type(o).__name__} instance has invalid ID: {ident!r}. "
-        f"ID should be a str",
-        "id",
-    )
+    return refuse_id(f"{type(o).__name__} instance has invalid ID: {ident!r}")
 
 
 class HelperMethod(Method):

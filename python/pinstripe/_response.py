@@ -2,9 +2,17 @@
 
 
 class Headers(dict):
-    """Names in lower case; a look-up may use any."""
+    """Names in lower case; a look-up may use any. One that came twice has its values joined by commas."""
 
     __slots__ = ()
+
+    @classmethod
+    def of(cls, reply):
+        found = cls()
+        for name, value in reply.headers:
+            name = name.lower()
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
 
     def __getitem__(self, name):
         return super().__getitem__(name.lower())
@@ -37,7 +45,7 @@ class StripeResponse(StripeResponseBase):
 
     @classmethod
     def of(cls, reply):
-        return cls(reply.body.decode("utf-8", "replace"), reply.status, Headers(reply.headers))
+        return cls(reply.body.decode("utf-8", "replace"), reply.status, Headers.of(reply))
 
     @property
     def data(self):
@@ -57,7 +65,7 @@ class StripeStreamResponse(StripeResponseBase):
     def of(cls, reply):
         from io import BytesIO
 
-        return cls(BytesIO(reply.body), reply.status, Headers(reply.headers))
+        return cls(BytesIO(reply.body), reply.status, Headers.of(reply))
 
     def read(self):
         return self.io.read()
@@ -70,7 +78,7 @@ class StripeStreamResponseAsync(StripeResponseBase):
 
     @classmethod
     def of(cls, reply):
-        return cls(reply.body, reply.status, Headers(reply.headers))
+        return cls(reply.body, reply.status, Headers.of(reply))
 
     async def stream(self):
         for at in range(0, len(self._body), PIECE):

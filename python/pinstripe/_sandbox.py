@@ -23,13 +23,11 @@ BASES = ("api_base", "files_base", "connect_base", "meter_events_base")
 ACTIONS = "delay status decline drop_before drop_after_commit reset truncate_at slow bad_json html_502 either".split()
 
 
+size_t, text_t, int_t = ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int64
+
+
 class Options(ctypes.Structure):
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("listen", ctypes.c_char_p),
-        ("port", ctypes.c_int64),
-        ("seed", ctypes.c_int64),
-    ]
+    _fields_ = list(zip(("size", "listen", "port", "seed"), (size_t, text_t, int_t, int_t)))
 
 
 loaded = None
@@ -214,6 +212,35 @@ class Sandbox:
 
     def resume(self):
         self._ask("POST", "deliveries/resume")
+
+    def duplicate(self, **match):
+        """What waits and matches destination, type, event comes twice; how many that are. Pause first."""
+        return self._ask("POST", "deliveries/duplicate", match).count
+
+    def reorder(self, **match):
+        """The same, in another order."""
+        return self._ask("POST", "deliveries/reorder", match).count
+
+    def drop(self, **match):
+        """The same, never."""
+        return self._ask("POST", "deliveries/drop", match).count
+
+    def resend(self, event, destination=None):
+        """An event once more, to one destination or to all that had it; how many deliveries that makes."""
+        return self._ask("POST", "deliveries/resend", {"event": event, "destination": destination}).count
+
+    # What a customer or a bank would do
+
+    def helpers(self):
+        """The names of what run() does."""
+        return self._ask("GET", "helpers").data
+
+    def run(self, name, id, **params):
+        return self._ask("POST", f"helpers/{quote(name)}", {**params, "id": id})
+
+    def move(self, object, id, set, event=None):
+        """Sets fields of an object, whatever the API would allow, and emits an event of that type."""
+        return self._ask("POST", f"objects/{quote(object)}/{quote(id)}", {"set": set, "event": event})
 
 
 def sandbox(**options):

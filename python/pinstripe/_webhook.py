@@ -6,6 +6,8 @@ from . import _core
 from ._error import SignatureVerificationError, new_error
 from ._object import default_requestor
 
+MOST_SECRETS = 16
+
 
 def as_bytes(payload):
     """The body's bytes; what is neither text nor bytes (a body that was parsed already) goes as it is, to be
@@ -13,6 +15,25 @@ def as_bytes(payload):
     if isinstance(payload, str):
         return payload.encode("utf-8", "surrogatepass")
     return bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
+
+
+def as_text(value, name):
+    """A header or secret; ASGI's headers are bytes."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode("utf-8", "replace")
+    raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+
+
+def as_secrets(secret):
+    """One secret, or a list of them; None: there is none."""
+    if not isinstance(secret, (list, tuple)):
+        return as_text(secret, "the secret") or None
+    secrets = [as_text(item, "each secret") or "" for item in secret]
+    if len(secrets) > MOST_SECRETS:
+        raise ValueError(f"{len(secrets)} secrets were given; {MOST_SECRETS} are the most that are looked at")
+    return secrets or None
 
 
 def seconds(tolerance):
@@ -26,7 +47,14 @@ def seconds(tolerance):
 
 def clock(now):
     """The core's time: now, or for tests another one, in Unix seconds."""
+    if now is not None and not 0 <= now < 2**62:
+        raise ValueError(f"now must be None or a time in Unix seconds, not {now!r}")
     return -1 if now is None else int(now)
+
+
+def evidence(payload, header, secret, tolerance, now):
+    """What the core verifies."""
+    return as_bytes(payload), as_text(header, "the header"), as_secrets(secret), seconds(tolerance), clock(now)
 
 
 def checked(reply, payload, header):
@@ -37,7 +65,7 @@ def checked(reply, payload, header):
         body = as_bytes(payload)
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else None
         failure = SignatureVerificationError(error.user_message, header, text)
-        failure.kind, failure.code = error.kind, error.code
+        failure.kind, _, failure.outcome, _, failure.code = reply.error
         raise failure
     raise ValueError(error.user_message) from error
 
@@ -58,8 +86,7 @@ class Webhook:
 
     @staticmethod
     def _construct(payload, sig_header, secret, tolerance, requestor, now):
-        at = clock(now)
-        reply = _core.plain_event(as_bytes(payload), sig_header, secret or None, seconds(tolerance), at, False)
+        reply = _core.plain_event(*evidence(payload, sig_header, secret, tolerance, now), False)
         return checked(reply, payload, sig_header).object(requestor, None, None)
 
     @staticmethod
@@ -77,10 +104,10 @@ class WebhookSignature:
         import time
 
         at = int(time.time()) if timestamp is None else int(timestamp)
-        return _core.webhook_sign(as_bytes(payload), secret, at)
+        return _core.webhook_sign(as_bytes(payload), as_text(secret, "the secret"), at)
 
     @classmethod
     def verify_header(cls, payload, header, secret, tolerance=None, *, now=None):
-        reply = _core.plain_verify(as_bytes(payload), header, secret or None, seconds(tolerance), clock(now))
+        reply = _core.plain_verify(*evidence(payload, header, secret, tolerance, now))
         checked(reply, payload, header)
         return True

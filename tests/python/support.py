@@ -72,3 +72,11 @@ class Stage:
 def load_cases(name):
     with open(ROOT / "tests/cases" / name, encoding="utf-8") as f:
         return json.load(f)
+
+
+def has_sandbox():
+    try:
+        pinstripe.sandbox().close()
+    except OSError:
+        return False
+    return True

@@ -1,6 +1,7 @@
 """Clients: keywords, services, options, raw requests, errors on a real socket."""
 
 import asyncio
+import json
 import os
 import pickle
 import unittest
@@ -70,12 +71,75 @@ class Construction(unittest.TestCase):
         client = pinstripe.StripeClient(KEY, http_client=Mine())
         self.assertEqual(client.v1.balance.retrieve().last_response.request_id, "req_mine")
         self.assertEqual(seen, [("get", "https://api.stripe.com/v1/balance", None)])
+        with self.assertRaisesRegex(ValueError, "ca_file"):
+            pinstripe.StripeClient(KEY, http_client=pinstripe.RequestsClient(verify_ssl_certs=False))
+        own = pinstripe.StripeClient(KEY, http_client=Mine(verify_ssl_certs=False))  # its own business
+        self.assertEqual(own.v1.balance.retrieve().object, "balance")
         with Server([{"silence": "after", "repeat": True}]) as server:
             for shell in (pinstripe.RequestsClient, pinstripe.HTTPXClient, pinstripe.UrllibClient):
                 client = server.client(http_client=shell(timeout=(5, 0.1)), max_network_retries=0)
                 with self.assertRaises(pinstripe.APIConnectionError) as caught:
                     client.v1.balance.retrieve()
                 self.assertEqual((caught.exception.kind, caught.exception.outcome), ("timeout", "unknown"))
+
+    def test_an_http_client_of_asyncio(self):
+        seen, replies = [], []
+
+        class Mine(pinstripe.HTTPClient):
+            async def request_async(self, method, url, headers, post_data=None):
+                seen.append((method, url))
+                reply = replies.pop(0)
+                if isinstance(reply, Exception):
+                    raise reply
+                return json.dumps({"object": "async"}), reply, {}
+
+            async def sleep_async(self, secs):
+                seen.append(secs > 0)
+
+        class Both(Mine):
+            def request(self, method, url, headers, post_data=None):
+                return b'{"object": "sync"}', 200, {}
+
+        told, ask = [], ("get", "https://api.stripe.com/v1/balance")
+        cut, slow = pinstripe.APIConnectionError("cut"), asyncio.TimeoutError()
+        for http_client in (Mine(), pinstripe.HTTPClient(async_fallback_client=Mine()), Both()):
+            client = pinstripe.StripeClient(KEY, http_client=http_client, on_response=lambda e: told.append(e.status))
+            for script in ([200], [500, 200], [cut, slow, 200]):
+                with self.subTest(http_client=http_client, script=script):
+                    del seen[:], told[:]
+                    replies[:] = script
+                    self.assertEqual(asyncio.run(client.v1.balance.retrieve_async()).object, "async")
+                    self.assertEqual(seen, [ask, *[True, ask] * (len(script) - 1)])
+                    self.assertEqual(told, [0 if isinstance(one, Exception) else one for one in script])
+            if isinstance(http_client, Both):
+                self.assertEqual(client.v1.balance.retrieve().object, "sync")
+            else:
+                with self.assertRaisesRegex(NotImplementedError, "must implement `request`"):
+                    client.v1.balance.retrieve()
+        replies[:] = [ZeroDivisionError("mine")]
+        with self.assertRaisesRegex(ZeroDivisionError, "mine"):
+            asyncio.run(client.v1.balance.retrieve_async())
+
+    def test_calls_of_an_http_client_of_asyncio_are_under_way_together(self):
+        at_once, most = [0], [0]
+
+        class Mine(pinstripe.HTTPClient):
+            async def request_async(self, method, url, headers, post_data=None):
+                at_once[0] += 1
+                most[0] = max(most[0], at_once[0])
+                await asyncio.sleep(0.05)
+                at_once[0] -= 1
+                return json.dumps({"object": "charge", "id": url.rpartition("/")[2]}), 200, {}
+
+        async def main():
+            charges = pinstripe.StripeClient(KEY, http_client=Mine()).v1.charges
+            found = await asyncio.gather(*(charges.retrieve_async(f"ch_{i}") for i in range(100)))
+            self.assertEqual([charge.id for charge in found], [f"ch_{i}" for i in range(100)])
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(charges.retrieve_async("ch_1"), 0.01)
+
+        asyncio.run(main())
+        self.assertEqual(most[0], 100)
 
 
 class Services(unittest.TestCase):

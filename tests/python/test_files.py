@@ -7,9 +7,10 @@ import pathlib
 import shutil
 import tempfile
 import unittest
+from functools import partial
 
 import pinstripe
-from support import KEY, Server, Stage
+from support import KEY, Server, Stage, has_sandbox
 
 PURPOSE = "dispute_evidence"
 EVIDENCE = b"hello, this is evidence; " * 40000
@@ -62,8 +63,7 @@ class Uploads(unittest.TestCase):
             ]:
                 with self.subTest(file=file):
                     if data is None:
-                        reader = Pipe(b"abc")
-                        file, data = {**file, "reader": lambda: reader.read(2)}, b"abc"
+                        file, data = {**file, "reader": partial(Pipe(b"abc").read, 2)}, b"abc"
                     found = self.create(client, file)
                     self.assert_received(found, data)
                     self.assertIn(f'filename="{name}"', found.body)
@@ -116,6 +116,15 @@ class Uploads(unittest.TestCase):
             self.create(client, Pipe(EVIDENCE), progress=lambda *_: (_ for _ in ()).throw(ZeroDivisionError("mine")))
         self.assert_received(self.create(client, b"the client goes on"), b"the client goes on")
 
+    def test_a_source_that_times_out_is_no_transport_that_does(self):
+        def slow():
+            raise TimeoutError("the disk sleeps")
+
+        stage = Stage({"object": "file"})
+        with self.assertRaisesRegex(TimeoutError, "the disk sleeps"):
+            self.create(stage.client(), slow)
+        self.assertEqual(stage.requests, [])
+
     def test_nothing_is_held_whole(self):
         """A source of 48 MiB that notes how far it is ahead of what was sent."""
         sent, ahead = [0], []
@@ -167,7 +176,12 @@ class Uploads(unittest.TestCase):
             ({"reader": print, "length": -5}, {}, TypeError, "params.file.length must be a number"),
             ({"reader": print, "length": True}, {}, TypeError, "params.file.length must be a number"),
             ({"filename": "x"}, {}, pinstripe.InvalidRequestError, "params.file must be"),
-            (5, {}, pinstripe.InvalidRequestError, "file"),
+            ({"reader": print, "content": b"x"}, {}, TypeError, "params.file takes one of reader, content and path"),
+            ({"reader": print, "lenght": 5}, {}, TypeError, r"params.file: \['lenght'\] is none of reader, .*, length"),
+            ({"path": "/none/there"}, {}, pinstripe.InvalidRequestError, "params.file.path: cannot read /none/there"),
+            (5, {}, TypeError, "params.file must be an open file, .* or a dict, not int"),
+            ("receipt.pdf", {}, TypeError, "a pathlib.Path or a dict, not str"),
+            (iter([b"x"]), {}, TypeError, "not list_iterator"),
             (closed, {}, ValueError, "closed file"),
             (lambda: 5, {}, TypeError, "must give bytes or str, not int"),
             (b"x", {"progress": 5}, TypeError, "option progress must be a function, not int"),
@@ -192,15 +206,16 @@ class Downloads(unittest.TestCase):
         self.path = pathlib.Path(folder) / "quote.pdf"
         return self.server.client()
 
+    async def write_async(self, piece):
+        pass
+
     def test_to_a_path_a_function_or_memory(self):
         client = self.start({"file": [100000, '"a"'], "repeat": True})
         whole, pieces, seen = bytes_of_file(100000), [], []
         self.assertEqual(client.v1.quotes.pdf("qt_1").read(), whole)
         response = client.v1.quotes.pdf("qt_1", options={"save_to": self.path})
         self.assertEqual((response.code, response.read(), self.path.read_bytes()), (200, b"", whole))
-        client.v1.quotes.pdf(
-            "qt_1", options={"write_to": pieces.append, "progress": lambda *at: seen.append(at)}
-        )
+        client.v1.quotes.pdf("qt_1", options={"write_to": pieces.append, "progress": lambda *at: seen.append(at)})
         self.assertEqual((b"".join(pieces), seen[-1]), (whole, (100000, 100000)))
         into = io.BytesIO()
         self.assertEqual(client.download("/v1/files/file_1/contents", write_to=into), b"")
@@ -260,6 +275,57 @@ class Downloads(unittest.TestCase):
         self.assertEqual(total[0], 48 << 20)
         self.assertLess(largest[0], 3 << 20)
 
+    def test_a_file_that_takes_a_part_of_a_piece(self):
+        class Slow(io.RawIOBase):
+            taken = b""
+
+            def writable(self):
+                return True
+
+            def write(self, piece):
+                self.taken += bytes(piece[:30000])
+                return min(len(piece), 30000)
+
+        client, slow = self.start({"file": [100000, '"a"']}), Slow()
+        client.download("/v1/files/file_1/contents", write_to=slow)
+        self.assertEqual(slow.taken, bytes_of_file(100000))
+
+    def test_what_is_raised_passes_through_asyncio(self):
+        client = self.start({"file": [5000000, '"a"'], "repeat": True})
+
+        def full(_):
+            raise OSError("disk full")
+
+        with self.assertRaisesRegex(OSError, "disk full"):
+            asyncio.run(client.download_async("/v1/files/file_1/contents", write_to=full))
+        with self.assertRaisesRegex(OSError, "disk full"):
+            params = {"purpose": PURPOSE, "file": lambda: full(None)}
+            asyncio.run(client.v1.files.create_async(params))
+
+    @unittest.skipUnless(has_sandbox(), "no sandbox is built")
+    def test_there_and_back_again(self):
+        """With the sandbox: up from a file, its link, down to another."""
+        self.start()
+        with pinstripe.sandbox(seed=1) as sandbox:
+            client, steps = sandbox.client(), []
+            params = {
+                "purpose": "customer_signature",
+                "file": {"reader": io.BytesIO(EVIDENCE), "filename": "receipt.png", "type": "image/png"},
+                "file_link_data": {"create": True, "metadata": {"order": "6735"}},
+            }
+            file = client.v1.files.create(params, {"progress": lambda *at: steps.append(at)})
+            self.assertEqual((file.size, file.filename, steps[-1][0]), (len(EVIDENCE), "receipt.png", steps[-1][1]))
+            (link,) = client.v1.file_links.list({"file": file.id})
+            self.assertEqual(link.metadata.order, "6735")
+            self.assertEqual(client.download(link.url, save_to=self.path), b"")
+            self.assertEqual(self.path.read_bytes(), EVIDENCE)
+            with self.assertRaises(pinstripe.APIError) as caught:
+                client.download(file.url, max_body=100)
+            self.assertEqual(caught.exception.kind, "too_large")
+            client.v1.file_links.update(link.id, {"expires_at": "now"})
+            with self.assertRaises(pinstripe.InvalidRequestError):
+                client.download(link.url)
+
     def test_a_links_file_is_asked_for_without_the_key(self):
         client = self.start({"file": [80, '"a"']}, {"file": [80, '"a"']})
         client.download(f"{self.server.base}/v1/files/file_1/contents")
@@ -277,6 +343,7 @@ class Downloads(unittest.TestCase):
         for options, error, text in [
             ({"save_to": self.path, "write_to": print}, TypeError, "either write_to or save_to"),
             ({"write_to": "path"}, TypeError, "write_to must be a function, not str"),
+            ({"write_to": self.write_async}, TypeError, "nobody would await"),
             ({"stream": True}, TypeError, "the nearest is write_to"),
             ({"save_too": "x"}, pinstripe.InvalidRequestError, "save_too"),
         ]:

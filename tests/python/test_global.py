@@ -109,6 +109,11 @@ class Global(unittest.TestCase):
             pinstripe.Source.construct_from({"id": "src_1", "object": "source"}, KEY).detach()
         with self.assertRaisesRegex(pinstripe.InvalidRequestError, "invalid ID"):
             pinstripe.Customer().refresh()
+        for call in (lambda: pinstripe.Customer.retrieve(None), lambda: pinstripe.Customer.retrieve(id=None)):
+            with self.assertRaisesRegex(pinstripe.InvalidRequestError, "customer is an invalid ID: None"):
+                call()
+        with self.assertRaisesRegex(TypeError, r"needs 1 id \(customer\)"):
+            pinstripe.Customer.retrieve()
 
     def test_deleting_updates_in_place(self):
         customer = pinstripe.Customer.construct_from({"id": "cus_1", "object": "customer", "email": "a"}, KEY)
@@ -140,6 +145,23 @@ class Global(unittest.TestCase):
         customer.refresh()
         headers = self.sent[-1][3]
         self.assertEqual((headers["Authorization"], headers["Stripe-Account"]), ("Bearer sk_test_2", "acct_1"))
+
+    def test_the_configuration_is_that_of_each_call(self):
+        pinstripe.app_info = {"name": "One"}
+        self.addCleanup(setattr, pinstripe, "app_info", None)
+        self.addCleanup(setattr, pinstripe, "verify_ssl_certs", True)
+        pinstripe.verify_ssl_certs = False  # the business of a client of one's own
+        pinstripe.Balance.retrieve()
+        pinstripe.app_info["name"] = "Two"
+        pinstripe.Balance.retrieve()
+        pinstripe.api_key = "sk_test_other"
+        pinstripe.Balance.retrieve()
+        found = [(sent[3]["User-Agent"].split()[-1], sent[3]["Authorization"]) for sent in self.sent]
+        other = "Bearer sk_test_other"
+        self.assertEqual(found, [("One", f"Bearer {KEY}"), ("Two", f"Bearer {KEY}"), ("Two", other)])
+        pinstripe.default_http_client = None
+        with self.assertRaisesRegex(ValueError, "verify_ssl_certs must be True"):
+            pinstripe.Balance.retrieve()
 
     def test_a_parameter_called_options(self):
         self.check(

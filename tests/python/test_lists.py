@@ -2,6 +2,7 @@
 
 import asyncio
 import unittest
+from functools import partial
 
 import pinstripe
 from support import KEY, Server, Stage
@@ -109,6 +110,40 @@ class Lists(unittest.TestCase):
             e = caught.exception
             self.assertEqual((e.code, e.param, e.http_status, e.attempts), ("c", "p", 400, 1))
             self.assertTrue(e.request_id and e.http_body)
+
+    def test_a_page_that_failed_is_asked_for_again(self):
+        oops = {"status": 500, "body": {"error": {"message": "oops"}}}
+        last = {"body": page(["ch_1"], False)}
+
+        async def step(items):
+            return await items.__anext__()
+
+        for kind in ("from C", "driven", "built", "asyncio"):
+            script = [{"body": page(["ch_2"], True)}, oops, {"reset": "headers"}, last]
+            with self.subTest(kind=kind), Server(script) as server:
+                hooks = {"on_request": lambda event: None} if kind == "driven" else {}
+                found = server.client(max_retries=0, **hooks).v1.charges.list()
+                if kind == "built":
+                    found.url = "/v1/charges"
+                items = found.auto_paging_iter()
+                take = (lambda items=items: asyncio.run(step(items))) if kind == "asyncio" else partial(next, items)
+                self.assertEqual(take().id, "ch_2")
+                for error in (pinstripe.APIError, pinstripe.APIConnectionError):
+                    with self.assertRaises(error):
+                        take()
+                self.assertEqual(take().id, "ch_1")
+                with self.assertRaises((StopIteration, StopAsyncIteration)):
+                    take()
+
+    def test_a_page_of_v2_that_does_not_say_what_it_is(self):
+        stage = Stage({"data": [{"id": "x_1"}], "next_page_url": None})
+        first = {"data": [{"id": "x_2"}], "next_page_url": "/v2/unknown?page=2"}
+        client = stage.client()
+        found = client.deserialize(first, api_mode="V2")
+        self.assertIs(type(found), pinstripe.v2.ListObject)
+        self.assertEqual(ids_of(found.auto_paging_iter()), ["x_2", "x_1"])
+        self.assertEqual(stage.requests[0].url, "https://api.stripe.com/v2/unknown?page=2")
+        self.assertIs(type(client.deserialize(first)), pinstripe.StripeObject)
 
     def test_an_url_from_outside(self):
         bad = page(["ch_1"], True, url="//evil.example/v1/charges")

@@ -1,13 +1,17 @@
 """Streams of meter events: through a transport, over sockets that are cut, and at the end of a program."""
 
 import asyncio
+import contextlib
 import datetime
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import unittest
 import warnings
 
@@ -83,6 +87,40 @@ class Streams(unittest.TestCase):
         stream.flush()
         self.assertEqual(len(meters.batches), 1)
 
+    def test_what_is_due_is_sent_though_nobody_adds(self):
+        meters = Meters(lambda number, _: refusal(500, message="oops") if number == 1 else None)
+        stream = meters.stream(max_age=0.05)
+        stream.add(event(1))
+        self.assertEqual(meters.values(), [])
+        self.wait_for(lambda: len(meters.batches) == 2)
+        self.wait_for(lambda: stream.pending() == 0)
+        self.assertEqual(meters.values(), ["1", "1"])
+        stream.add(event(2))
+        self.wait_for(lambda: stream.pending() == 0)
+        self.assertEqual(meters.values(), ["1", "1", "2"])
+        before = threading.active_count()
+        stream.add(event(3))
+        stream.close()
+        self.wait_for(lambda: threading.active_count() <= before)
+
+    def test_a_transport_that_raises_is_not_asked_all_the_time(self):
+        meters = Meters(lambda *_: {}["mine"])
+        stream = meters.stream(max_age=0.01)
+        stream.add(event(1))
+        time.sleep(0.3)
+        self.assertEqual(len(meters.batches), 1)
+        meters.answer = None
+        with contextlib.suppress(pinstripe.StripeError):  # what was under way counts as lost
+            stream.flush()
+        stream.close()
+        self.assertEqual(stream.pending(), 0)
+
+    def wait_for(self, condition):
+        end = time.monotonic() + 10
+        while not condition():
+            self.assertLess(time.monotonic(), end, "waited for too long")
+            time.sleep(0.01)
+
     def test_a_session_is_renewed_once(self):
         expired = refusal(401, type="temporary_session_expired", message="expired")
         meters = Meters(lambda number, _: expired if number == 1 else None)
@@ -104,14 +142,18 @@ class Streams(unittest.TestCase):
         broken = [True]
         meters = Meters(lambda *_: refusal(500, message="oops") if broken[0] else None)
         stream = meters.stream(max_age=0, max_pending=2)
-        for i in range(2):
-            self.assertIsInstance(stream.add(event(i)), pinstripe.APIError)
-        with self.assertRaisesRegex(pinstripe.APIError, "oops"):
-            stream.add(event("never"))
+        self.assertIsInstance(stream.add(event(0)), pinstripe.APIError)
+        self.assertIsNone(stream.add(event(1)))  # nothing is due before a pause is over
+        for _ in range(5):
+            with self.assertRaisesRegex(pinstripe.APIError, "oops"):
+                stream.add(event("never"))
+        self.assertEqual(len(meters.batches), 1)
         with self.assertRaises(pinstripe.APIError):
             stream.close()
-        self.assertEqual(stream.pending(), 2)
+        self.assertEqual((stream.pending(), len(meters.batches)), (2, 2))
         broken[0] = False
+        stream.flush()
+        self.assertEqual(stream.pending(), 0)
         self.assertIsNone(stream.add(event(2)))
         self.assertEqual(stream.pending(), 0)
         self.assertEqual(set(meters.values()), {"0", "1", "2"})
@@ -263,6 +305,23 @@ for i in range(7):
     stream.add({"event_name": "e", "payload": {"value": str(i)}})
 """
 
+CHILDREN = """
+import multiprocessing, sys, pinstripe
+
+def work(base):
+    global stream
+    client = pinstripe.StripeClient("sk_test_1", api_base=base, meter_events_base=base, max_retries=0)
+    stream = client.meter_stream(max_age=3600)
+    for i in range(7):
+        stream.add({"event_name": "e", "payload": {"value": str(i)}})
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    child = multiprocessing.Process(target=work, args=sys.argv[2:])
+    child.start()
+    child.join()
+"""
+
 
 def run_program(server, code=""):
     command = [sys.executable, "-c", PROGRAM + code, server.base]
@@ -299,6 +358,47 @@ class Ends(unittest.TestCase):
         with self.assertWarnsRegex(RuntimeWarning, "1 of its events were not sent: .*oops"):
             del stream
             gc.collect()
+
+    def test_at_the_end_of_a_child_of_multiprocessing(self):
+        for method in ("fork", "spawn"):
+            folder = tempfile.mkdtemp()
+            self.addCleanup(shutil.rmtree, folder)
+            with self.subTest(method=method), Server([SESSION, TAKEN]) as server:
+                path = os.path.join(folder, "program.py")
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(CHILDREN)
+                command = [sys.executable, path, method, server.base]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.stderr, "")
+                self.assertEqual(values_at(server), [str(i) for i in range(7)])
+
+    def test_nothing_is_taken_after_the_end(self):
+        code = "import atexit\n@atexit.register\ndef late():\n    try: stream.add({'event_name': 'e', 'payload': {}})\n"
+        code += "    except ValueError as e: print(e)\n"
+        with Server([SESSION, TAKEN]) as server:
+            command = [sys.executable, "-c", code + PROGRAM, server.base]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.stdout, done.stderr), ("the stream is closed\n", ""))
+            self.assertEqual(values_at(server), [str(i) for i in range(7)])
+
+    def test_what_is_added_at_the_end_is_sent(self):
+        code = "\nimport atexit\natexit.register(lambda: stream.add({'event_name': 'e', 'payload': {'value': '7'}}))"
+        with Server([SESSION, TAKEN]) as server:
+            self.assertEqual(run_program(server, code).stderr, "")
+            self.assertEqual(values_at(server), [str(i) for i in range(8)])
+
+    def test_ctrl_c_at_the_end_is_told(self):
+        code = "import signal\nsignal.signal(signal.SIGALRM, signal.default_int_handler)\nsignal.setitimer(0, 0.3)"
+        with Server([SESSION, {"delay": 5, **TAKEN}]) as server:
+            self.assertRegex(run_program(server, code).stderr, "7 of its events were not sent: KeyboardInterrupt")
+
+    def test_when_it_is_collected_after_a_failure(self):
+        meters = Meters(lambda number, _: refusal(500, message="oops") if number == 1 else None)
+        stream = meters.stream(max_age=0)
+        self.assertIsInstance(stream.add(event(1)), pinstripe.APIError)
+        del stream
+        gc.collect()
+        self.assertEqual(meters.values(), ["1", "1"])
 
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
     def test_a_child_leaves_it_to_its_parent(self):

@@ -10,18 +10,10 @@ import unittest
 from pathlib import Path
 
 import pinstripe
-from support import ROOT
+from support import ROOT, has_sandbox
 
 OFFICIAL = ROOT / "build/tools/official/bin/python"
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
-
-
-def has_sandbox():
-    try:
-        pinstripe.sandbox().close()
-    except OSError:
-        return False
-    return True
 
 
 @unittest.skipUnless(OFFICIAL.exists(), "the official library is not installed (.ci/install test)")

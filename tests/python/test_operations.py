@@ -12,6 +12,7 @@ import unittest
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pinstripe
+from pinstripe import _object
 from support import KEY, ROOT
 
 # What the mock's description of the API lacks: v2, what was removed or is in preview, and what is newer than it.
@@ -129,6 +130,19 @@ class Operations(unittest.TestCase):
                 elif op["returns"]["kind"] == "object":
                     self.assertIsInstance(found, pinstripe.StripeObject)
         self.assertEqual(known, KNOWN_OF_MOCK)
+
+    def test_every_row_of_the_reference(self):
+        client, count = self.client("http://127.0.0.1:1"), 0
+        for row in (ROOT / "tests/cases/seed-rows.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+            _, heading, _, objects, operations, legacy, *_ = row.split("\t")
+            for ident in [*operations.split(), *legacy.split()]:
+                with self.subTest(heading=heading, operation=ident):
+                    self.assertTrue(callable(self.method(client, ident)))
+                    self.assertIn(ident, self.operations)
+                    count += 1
+            for name in objects.split():
+                self.assertIsNot(_object.resolve(name), pinstripe.StripeObject, name)
+        self.assertGreater(count, 400)
 
     def check_wire(self, ident, op, echo, params):
         path = re.sub(r"{\w+}", "id%201%2F2", op["path"])

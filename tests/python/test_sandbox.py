@@ -8,8 +8,7 @@ import unittest
 from pathlib import Path
 
 import pinstripe
-from support import KEY, ROOT
-from test_migration import has_sandbox
+from support import KEY, ROOT, has_sandbox
 
 
 @unittest.skipUnless(has_sandbox(), "no sandbox is built")
@@ -63,6 +62,37 @@ class Sandbox(unittest.TestCase):
         self.client.v1.customers.create()
         self.sandbox.flush()
         self.assertEqual(len(seen), 1)
+
+    def test_deliveries_can_be_tampered_with(self):
+        params = {"url": "http://127.0.0.1:1/hook", "enabled_events": ["*"]}
+        endpoint = self.client.v1.webhook_endpoints.create(params)
+        self.sandbox.pause()
+        for _ in range(3):
+            self.client.v1.customers.create()
+        self.assertEqual(self.sandbox.duplicate(destination=endpoint.id), 3)
+        self.assertEqual(self.sandbox.reorder(destination=endpoint.id), 6)
+        self.assertEqual(self.sandbox.drop(destination=endpoint.id, type="customer.created"), 6)
+        self.assertEqual(len(self.sandbox.deliveries(status="dropped")), 6)
+        event = self.client.v1.events.list().data[0].id
+        self.assertEqual(self.sandbox.resend(event, endpoint.id), 1)
+
+    def test_what_others_would_do_to_an_object(self):
+        self.assertIn("payment_intents.authenticate", self.sandbox.helpers())
+        params = {
+            "amount": 500,
+            "currency": "usd",
+            "payment_method": "pm_card_authenticationRequired",
+            "confirm": True,
+            "return_url": "https://shop.example",
+            "automatic_payment_methods": {"enabled": True},
+        }
+        intent = self.client.v1.payment_intents.create(params)
+        self.assertEqual(intent.status, "requires_action")
+        self.assertEqual(self.sandbox.run("payment_intents.authenticate", intent.id).status, "succeeded")
+        other = self.client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+        moved = self.sandbox.move("payment_intent", other.id, {"status": "processing"}, "payment_intent.processing")
+        self.assertEqual((type(moved), moved.status), (pinstripe.PaymentIntent, "processing"))
+        self.assertEqual(self.client.v1.events.list().data[0].type, "payment_intent.processing")
 
     def test_misuses(self):
         with self.assertRaisesRegex(TypeError, "seed must be an int"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import time
 import unittest
 
@@ -71,6 +72,40 @@ class Snapshots(unittest.TestCase):
         Webhook.construct_event(EVENT, sign(EVENT), ["whsec_old", SECRET])
         self.assertTrue(WebhookSignature.verify_header(EVENT, old, SECRET))
 
+    def test_the_clock(self):
+        header = sign(EVENT, timestamp=1700000000)
+        client = Stage().client()
+        for construct in (Webhook.construct_event, client.construct_event):
+            self.assertEqual(construct(EVENT, header, SECRET, now=1700000300).id, "evt_1")
+            for now in (1700000301, 1699999699.5):
+                with self.assertRaises(pinstripe.SignatureVerificationError) as caught:
+                    construct(EVENT, header, SECRET, now=now)
+                self.assertEqual((caught.exception.code, caught.exception.outcome), ("stale", "not_sent"))
+        thin = sign(THIN, timestamp=1700000000)
+        self.assertEqual(client.parse_event_notification(THIN, thin, SECRET, now=1700000000).id, "evt_2")
+        self.assertTrue(WebhookSignature.verify_header(EVENT, header, SECRET, 300, now=1700000000))
+        with self.assertRaisesRegex(ValueError, "now must be None or a time"):
+            client.construct_event(EVENT, header, SECRET, now=-5)
+
+    def test_bytes_where_text_is_usual(self):
+        client = Stage().client()
+        for secret in (SECRET.encode(), ("whsec_old", SECRET.encode()), [SECRET.encode(), "whsec_new"]):
+            self.assertEqual(client.construct_event(EVENT, sign(EVENT).encode(), secret).id, "evt_1")
+            found = client.parse_event_notification(bytearray(THIN.encode()), sign(THIN, SECRET.encode()), secret)
+            self.assertEqual(found.id, "evt_2")
+        for header, secret, text in [(5, SECRET, "header must be a str, not int"), ("t=1", 5, "secret must be a str")]:
+            with self.assertRaisesRegex(TypeError, text):
+                client.construct_event(EVENT, header, secret)
+        with self.assertRaisesRegex(ValueError, "17 secrets were given; 16"):
+            client.construct_event(EVENT, sign(EVENT), [SECRET] * 17)
+
+    def test_a_refusal_can_be_pickled(self):
+        with self.assertRaises(pinstripe.SignatureVerificationError) as caught:
+            Webhook.construct_event(EVENT, "t=1,v1=00", SECRET)
+        e, again = caught.exception, pickle.loads(pickle.dumps(caught.exception))
+        self.assertEqual((again.sig_header, again.http_body), ("t=1,v1=00", EVENT))
+        self.assertEqual((str(again), again.code, again.kind), (str(e), "no_match", "signature"))
+
     def test_a_good_signature_over_something_else(self):
         for body, text in [("{", "not JSON"), ("[]", ""), (THIN, "thin|notification"), ('{"object": "charge"}', "")]:
             with self.subTest(body=body[:20]), self.assertRaisesRegex(ValueError, text):
@@ -120,6 +155,26 @@ class Thin(unittest.TestCase):
         with self.assertRaises(ValueError):
             Stage().client().parse_event_notification(EVENT, sign(EVENT), SECRET)
 
+    def test_what_a_sender_left_out(self):
+        client = Stage().client()
+        for body in (
+            '{"object": "v2.core.event"}',
+            '{"object": "v2.core.event", "type": 5, "context": 7, "related_object": "x", "created": []}',
+            '{"object": "v2.core.event", "type": "__class__", "context": "", "related_object": {"url": 5}}',
+        ):
+            with self.subTest(body=body):
+                found = client.parse_event_notification(body, sign(body), SECRET)
+                self.assertIs(type(found), pinstripe.events.UnknownEventNotification)
+                self.assertEqual((found.id, found.context), (None, None))
+                self.assertIn("id=None", repr(found))
+                seen = []
+                handler = client.notification_handler(SECRET, lambda *args, seen=seen: seen.append(args[2]))
+                handler.handle(body, sign(body))
+                self.assertFalse(seen[0].is_known_event_type)
+                if found.related_object:
+                    with self.assertRaises(pinstripe.InvalidRequestError):
+                        found.fetch_related_object()
+
     def test_context(self):
         context = pinstripe.StripeContext.parse("a/b")
         self.assertEqual(
@@ -168,24 +223,78 @@ class Handlers(unittest.TestCase):
             self.client.notification_handler("", print)
 
     def test_pre_handle_may_veto(self):
-        self.handler.pre_handle(lambda event, client: False)
+        @self.handler.pre_handle
+        def veto(event, client):
+            self.seen.append((event.id, client._requestor.option("stripe_context")))
+            return event.id != "evt_2"
+
         self.handler.handle(THIN, sign(THIN))
-        self.assertEqual(self.seen, [])
+        self.assertEqual(self.seen, [("evt_2", "acct_1/x")])
+        other = THIN.replace("evt_2", "evt_3")
+        self.handler.handle(other, sign(other))
+        self.assertEqual(self.seen[2][0], "fallback")
+        second = self.client.notification_handler(SECRET, print)
+        second.pre_handle(veto)
+        with self.assertRaisesRegex(ValueError, "already registered"):
+            second.pre_handle(veto)
+
+    def test_the_client_is_that_of_the_event(self):
+        stage, seen = Stage({}, {}, {}), []
+        client = stage.client(stripe_account="acct_own", stripe_context="ctx_own")
+        handler = client.notification_handler(SECRET, lambda event, own, _: seen.append(own.v1.balance.retrieve()))
+        handler.handle(THIN, sign(THIN))
+        bare = THIN.replace('"acct_1/x"', "null")
+        handler.handle(bare, sign(bare))
+        client.v1.balance.retrieve()
+        told = [(r.headers.get("Stripe-Context"), r.headers.get("Stripe-Account")) for r in stage.requests]
+        self.assertEqual(told, [("acct_1/x", None), (None, None), ("ctx_own", "acct_own")])
+
+    def test_every_thin_type_can_be_registered(self):
+        handler = self.client.notification_handler(SECRET, print)
+        types = pinstripe._core.thin_events()
+        for event_type in types:
+            name = event_type.replace("[", "_including_").replace("]", "").replace(".", "_")
+            getattr(handler, f"on_{name}")(print)
+        self.assertEqual(handler.registered_event_types, sorted(types))
+        self.assertGreater(len(types), 300)
+
+    def test_registration_is_closed_after_the_first_event(self):
+        async def fallback(*args):
+            self.seen.append(args)
+
+        handlers = [self.handler, self.client.async_notification_handler(SECRET, fallback)]
+        self.handler.handle(THIN, sign(THIN))
+        asyncio.run(handlers[1].handle_async(THIN, sign(THIN)))
+        self.assertEqual(len(self.seen), 2)
+        for handler in handlers:
+            with self.assertRaisesRegex(RuntimeError, "after an event"):
+                handler.on_v1_billing_meter_no_meter_found(print)
+            with self.assertRaisesRegex(RuntimeError, "after an event"):
+                handler.pre_handle(print)
 
     def test_asyncio(self):
         async def fallback(*args):
             self.seen.append("fallback")
 
-        async def veto(*args):
-            return True
+        async def veto(event, client):
+            return event.id == "evt_2"
 
         handler = self.client.async_notification_handler(SECRET, fallback)
         handler.pre_handle(veto)
+
+        @handler.on_v1_billing_meter_error_report_triggered
+        async def reported(event, client):
+            self.seen.append("reported")
+
         asyncio.run(handler.handle_async(THIN, sign(THIN)))
+        other = THIN.replace("evt_2", "evt_3")
+        asyncio.run(handler.handle_async(other, sign(other)))
+        other = THIN.replace("no_meter_found", "error_report_triggered")
+        asyncio.run(handler.handle_async(other, sign(other)))
         plain = self.client.async_notification_handler_without_verification(fallback)
         asyncio.run(plain.handle_async(THIN))
         self.client.notification_handler_without_verification(lambda *args: self.seen.append("plain")).handle(THIN)
-        self.assertEqual(self.seen, ["fallback", "fallback", "plain"])
+        self.assertEqual(self.seen, ["fallback", "reported", "fallback", "plain"])
 
 
 class OAuth(unittest.TestCase):
