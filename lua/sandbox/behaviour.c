@@ -182,7 +182,9 @@ bool behaviour_open(struct ps_sandbox *s, const ps_sandbox_options *options) {
     snprintf(s->error, sizeof s->error, "not enough memory");
     return false;
   }
-  lua_gc(L, LUA_GCINC, 400, 400, 0);
+  /* A collection begins at three times what the last one left and looks at one byte for each that is allocated, 256 KiB at
+   * a time. Lua's own pace, a hundred for each, would hold up requests for as long as it takes to look at all of them. */
+  lua_gc(L, LUA_GCINC, 300, 1, 18);
   lua_pushcfunction(L, protected_open);
   lua_pushlightuserdata(L, s);
   lua_pushlightuserdata(L, (void *)(uintptr_t)options);

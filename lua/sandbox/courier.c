@@ -200,7 +200,7 @@ static void read_delivery(lua_State *L, delivery *d) {
   d->id = copy_field(L, d->arena, "id", &length);
   d->request = (ps_http_request){.method = "POST", .url = copy_field(L, d->arena, "url", &length)};
   d->content = copy_field(L, d->arena, "body", &d->length);
-  d->body = (ps_body){(int64_t)d->length, read_content, NULL, d};
+  d->body = (ps_body){.length = (int64_t)d->length, .read = read_content, .context = d};
   d->request.body = &d->body;
   d->request.headers = d->headers;
   copy_headers(L, d);

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64 };
+enum { MOST_KEPT = 1 << 20, MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64, DIGITS_A_ROLL = 4, FEW_KEYS = 40 };
 
 #define HOST_TYPE "sandbox.host"
 
@@ -46,12 +46,14 @@ static int host_gc(lua_State *L) {
   return 0;
 }
 
+/* What was made, which is made in the same place each time, unless it was large. */
 static int push_out(lua_State *L, host *h) {
   if (h->out.failed) {
     ps_buf_dispose(&h->out);
     return luaL_error(L, "not enough memory");
   }
   lua_pushlstring(L, ps_buf_text(&h->out), h->out.length);
+  if (h->out.capacity > MOST_KEPT) ps_buf_dispose(&h->out);
   return 1;
 }
 
@@ -72,6 +74,20 @@ static int compare_keys(const void *a, const void *b) {
   return strcmp(x->text, y->text);
 }
 
+/* Few keys, as an object has, are sorted faster without calls. */
+static void sort_keys(key *keys, size_t count) {
+  if (count > FEW_KEYS) {
+    qsort(keys, count, sizeof *keys, compare_keys);
+    return;
+  }
+  for (size_t i = 1; i < count; i++) {
+    key k = keys[i];
+    size_t j = i;
+    for (; j > 0 && compare_keys(&k, &keys[j - 1]) < 0; j--) keys[j] = keys[j - 1];
+    keys[j] = k;
+  }
+}
+
 /* Notes a key, whose text belongs to a table on the stack. */
 static void push_key(lua_State *L, host *h, const char *text, size_t length, int value) {
   if (h->count == h->capacity) {
@@ -87,18 +103,38 @@ static void push_key(lua_State *L, host *h, const char *text, size_t length, int
   h->keys[h->count++] = (key){text, length, place_of(text, length), value};
 }
 
-static void new_line(host *h, int indent) {
-  static const char spaces[] = "\n                                                                ";
-  if (indent < 0) return;
-  size_t length = 1 + 2 * (size_t)indent;
-  ps_buf_add(&h->out, spaces, length < sizeof spaces ? length : sizeof spaces - 1);
+/* What stands before an item: a comma, but for the first one, and a new line, which also stands after the last one. */
+static void new_line(host *h, bool first, int indent) {
+  size_t spaces = indent > 0 ? 2 * (size_t)indent : 0;
+  if (!ps_buf_reserve(&h->out, spaces + 2)) return;
+  char *to = h->out.data + h->out.length;
+  if (!first) *to++ = ',';
+  if (indent >= 0) *to++ = '\n';
+  memset(to, ' ', spaces);
+  h->out.length = (size_t)(to - h->out.data) + spaces;
+}
+
+/* The high bits of bytes that are not printed as they are: below a space, DEL or above, a quote, a backslash (or,
+ * harmlessly, what follows such a one). */
+static uint64_t odd_bytes(const char *text, size_t length) {
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  uint64_t word = ' ' * ones;
+  memcpy(&word, text, length);
+  uint64_t quote = word ^ '"' * ones, backslash = word ^ '\\' * ones;
+  return (word | (word + ones) | (word - ' ' * ones) | (quote - ones) | (backslash - ones)) & 0x80 * ones;
+}
+
+static bool is_plain(const char *text, size_t length) {
+  const size_t word = sizeof(uint64_t);
+  uint64_t odd = 0;
+  if (length < word) return !odd_bytes(text, length);
+  for (size_t i = 0; i + word < length && !odd; i += word) odd = odd_bytes(text + i, word);
+  return !(odd | odd_bytes(text + length - word, word));
 }
 
 /* Most text is plain, and goes out as it is. */
 static void print_text(host *h, const char *text, size_t length) {
-  size_t i = 0;
-  while (i < length && text[i] >= ' ' && text[i] <= '~' && text[i] != '"' && text[i] != '\\') i++;
-  if (i < length || !ps_buf_reserve(&h->out, length + 2)) {
+  if (!is_plain(text, length) || !ps_buf_reserve(&h->out, length + 2)) {
     ps_json_write_string(&h->out, text, length);
     return;
   }
@@ -109,28 +145,25 @@ static void print_text(host *h, const char *text, size_t length) {
   h->out.length += length + 2;
 }
 
-static void print(lua_State *L, host *h, int indent);
+static void print(lua_State *L, host *h, int index, int indent);
 
 static int deeper(int indent) { return indent < 0 ? indent : indent + 1; }
 
-static void print_list(lua_State *L, host *h, int indent) {
-  int list = lua_gettop(L);
+static void print_list(lua_State *L, host *h, int list, int indent) {
   lua_Integer count = (lua_Integer)raw_length(L, list);
   ps_buf_char(&h->out, '[');
   for (lua_Integer i = 1; i <= count; i++) {
-    if (i > 1) ps_buf_char(&h->out, ',');
-    new_line(h, deeper(indent));
+    new_line(h, i == 1, deeper(indent));
     lua_rawgeti(L, list, i);
-    print(L, h, deeper(indent));
+    print(L, h, lua_gettop(L), deeper(indent));
+    lua_pop(L, 1);
   }
-  if (count > 0) new_line(h, indent);
+  if (count > 0) new_line(h, true, indent);
   ps_buf_char(&h->out, ']');
-  lua_pop(L, 1);
 }
 
-/* Takes the map on the top of the stack apart: its keys, sorted, from `first` on; each value's place on the stack. */
-static void take_apart(lua_State *L, host *h, size_t first) {
-  int map = lua_gettop(L);
+/* Notes the keys of a map, sorted, from `first` on; their values stay on the stack. */
+static void take_apart(lua_State *L, host *h, int map, size_t first) {
   for (lua_pushnil(L); lua_next(L, map);) {
     size_t length;
     if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a JSON object's keys are strings");
@@ -139,28 +172,26 @@ static void take_apart(lua_State *L, host *h, size_t first) {
     lua_insert(L, -2);
     push_key(L, h, text, length, lua_gettop(L) - 1);
   }
-  if (h->count > first) qsort(h->keys + first, h->count - first, sizeof *h->keys, compare_keys);
+  sort_keys(h->keys + first, h->count - first);
 }
 
-static void print_map(lua_State *L, host *h, int indent) {
-  int map = lua_gettop(L);
+static void print_map(lua_State *L, host *h, int map, int indent) {
+  int top = lua_gettop(L);
   size_t first = h->count;
-  take_apart(L, h, first);
+  take_apart(L, h, map, first);
   size_t end = h->count;
   ps_buf_char(&h->out, '{');
   for (size_t i = first; i < end; i++) {
     key k = h->keys[i];
-    if (i > first) ps_buf_char(&h->out, ',');
-    new_line(h, deeper(indent));
+    new_line(h, i == first, deeper(indent));
     print_text(h, k.text, k.length);
-    ps_buf_add(&h->out, indent < 0 ? ":" : ": ", indent < 0 ? 1 : 2);
-    lua_pushvalue(L, k.value);
-    print(L, h, deeper(indent));
+    ps_buf_add(&h->out, ": ", indent < 0 ? 1 : 2);
+    print(L, h, k.value, deeper(indent));
   }
-  if (end > first) new_line(h, indent);
+  if (end > first) new_line(h, true, indent);
   ps_buf_char(&h->out, '}');
   h->count = first;
-  lua_settop(L, map - 1);
+  lua_settop(L, top);
 }
 
 static bool is_list(lua_State *L, int index) {
@@ -172,34 +203,34 @@ static bool is_list(lua_State *L, int index) {
   return same;
 }
 
-static void print_number(lua_State *L, host *h) {
-  if (lua_isinteger(L, -1)) ps_buf_int(&h->out, (int64_t)lua_tointeger(L, -1));
-  else ps_number_format(&h->out, lua_tonumber(L, -1));
+static void print_number(lua_State *L, host *h, int index) {
+  if (lua_isinteger(L, index)) ps_buf_int(&h->out, (int64_t)lua_tointeger(L, index));
+  else ps_number_format(&h->out, lua_tonumber(L, index));
 }
 
-static void print_string(lua_State *L, host *h) {
+static void print_string(lua_State *L, host *h, int index) {
   size_t length;
-  const char *text = lua_tolstring(L, -1, &length);
+  const char *text = lua_tolstring(L, index, &length);
   print_text(h, text, length);
 }
 
-/* Prints the value on the top of the stack and pops it. A negative indent: on one line. */
-static void print(lua_State *L, host *h, int indent) {
+static void print_table(lua_State *L, host *h, int index, int indent) {
   luaL_checkstack(L, 8, "too deep for JSON");
-  int type = lua_type(L, -1);
-  if (type == LUA_TTABLE) {
-    if (++h->depth > MOST_DEPTH) luaL_error(L, "too deep for JSON");
-    if (is_list(L, -1)) print_list(L, h, indent);
-    else print_map(L, h, indent);
-    h->depth--;
-    return;
-  }
-  if (type == LUA_TSTRING) print_string(L, h);
-  else if (type == LUA_TNUMBER) print_number(L, h);
-  else if (type == LUA_TBOOLEAN) ps_buf_str(&h->out, lua_toboolean(L, -1) ? "true" : "false");
-  else if (type == LUA_TLIGHTUSERDATA) ps_buf_str(&h->out, "null");
+  if (++h->depth > MOST_DEPTH) luaL_error(L, "too deep for JSON");
+  if (is_list(L, index)) print_list(L, h, index, indent);
+  else print_map(L, h, index, indent);
+  h->depth--;
+}
+
+/* Prints the value at `index`, which counts from the bottom. A negative indent: on one line. */
+static void print(lua_State *L, host *h, int index, int indent) {
+  int type = lua_type(L, index);
+  if (type == LUA_TSTRING) print_string(L, h, index);
+  else if (type == LUA_TTABLE) print_table(L, h, index, indent);
+  else if (type == LUA_TLIGHTUSERDATA) ps_buf_add(&h->out, "null", 4);
+  else if (type == LUA_TNUMBER) print_number(L, h, index);
+  else if (type == LUA_TBOOLEAN) ps_buf_str(&h->out, lua_toboolean(L, index) ? "true" : "false");
   else luaL_error(L, "a %s is no JSON", lua_typename(L, type));
-  lua_pop(L, 1);
 }
 
 /* host.encode(value, pretty) → text; the pretty one ends with a newline */
@@ -210,7 +241,7 @@ static int host_encode(lua_State *L) {
   lua_settop(L, 1);
   h->out.length = h->count = 0;
   h->depth = 0;
-  print(L, h, pretty ? 0 : -1);
+  print(L, h, 1, pretty ? 0 : -1);
   if (pretty) ps_buf_char(&h->out, '\n');
   return push_out(L, h);
 }
@@ -335,6 +366,14 @@ static void push_unescaped(lua_State *L, host *h, const char *s, const char *end
   push_out(L, h);
 }
 
+/* The same; false: it is no UTF-8. */
+static bool push_text(lua_State *L, host *h, const char *s, const char *end) {
+  size_t length;
+  push_unescaped(L, h, s, end);
+  const char *text = lua_tolstring(L, -1, &length);
+  return ps_utf8_valid(text, length);
+}
+
 /* Appends the key on the top of the stack to those of `table`, which keep their order. */
 static void note_key(lua_State *L, int table) {
   lua_pushvalue(L, -1);
@@ -389,14 +428,16 @@ static void set_value(lua_State *L, int table) {
   lua_rawset(L, table);
 }
 
-/* Pushes the key within "[...]" that begins at `*s` and steps over it; false: there is none. "[]" is the next item. */
+/* Pushes the key within "[...]" that begins at `*s` and steps over it; false: there is none, or it is no UTF-8. "[]" is the
+ * next item. */
 static bool push_bracketed(lua_State *L, host *h, const char **s, const char *end, int table) {
   if (*s >= end || **s != '[') return false;
   const char *close = memchr(*s, ']', (size_t)(end - *s));
   if (!close) return false;
-  if (close == *s + 1) push_next_item(L, table);
-  else push_unescaped(L, h, *s + 1, close);
+  const char *from = *s + 1;
   *s = close + 1;
+  if (close > from) return push_text(L, h, from, close);
+  push_next_item(L, table);
   return true;
 }
 
@@ -406,7 +447,7 @@ static bool push_place(lua_State *L, host *h, int root, const char *s, const cha
   int table = lua_gettop(L);
   const char *bracket = memchr(s, '[', (size_t)(end - s));
   if (bracket == s) bracket = NULL;
-  push_unescaped(L, h, s, bracket ? bracket : end);
+  if (!push_text(L, h, s, bracket ? bracket : end)) return false;
   if (!bracket) return true;
   for (int depth = 0;; depth++) {
     const char *next = bracket;
@@ -420,7 +461,7 @@ static bool push_place(lua_State *L, host *h, int root, const char *s, const cha
 static bool push_pair_place(lua_State *L, host *h, int root, const char *s, const char *end) {
   if (memchr(s, '[', (size_t)(end - s))) return push_place(L, h, root, s, end);
   size_t length;
-  push_unescaped(L, h, s, end);
+  if (!push_text(L, h, s, end)) return false;
   const char *name = lua_tolstring(L, -1, &length);
   bool structured = memchr(name, '[', length) != NULL;
   if (structured) return push_place(L, h, root, name, name + length);
@@ -432,10 +473,7 @@ static bool push_pair_place(lua_State *L, host *h, int root, const char *s, cons
 static bool read_pair(lua_State *L, host *h, int root, const char *s, const char *end) {
   const char *equals = memchr(s, '=', (size_t)(end - s));
   if (!push_pair_place(L, h, root, s, equals ? equals : end)) return false;
-  size_t length;
-  push_unescaped(L, h, equals ? equals + 1 : end, end);
-  const char *value = lua_tolstring(L, -1, &length);
-  bool valid = ps_utf8_valid(value, length);
+  bool valid = push_text(L, h, equals ? equals + 1 : end, end);
   set_value(L, lua_gettop(L) - 2);
   return valid;
 }
@@ -531,7 +569,13 @@ static int host_id(lua_State *L) {
   luaL_argcheck(L, n > 0 && n <= ID_LENGTH, 1, "from 1 to 64");
   luaL_argcheck(L, length <= ID_LENGTH, 2, "at most 64 bytes");
   memcpy(id, prefix, length);
-  for (lua_Integer i = 0; i < n; i++) id[length++] = digits[(roll(h) >> 32) % 62];
+  for (lua_Integer i = 0; i < n;) {
+    uint64_t dice = roll(h) >> 32; /* a fraction of 2^32: its digits in base 62, the highest first */
+    for (lua_Integer end = i + DIGITS_A_ROLL < n ? i + DIGITS_A_ROLL : n; i < end; i++) {
+      dice = (dice & UINT32_MAX) * 62;
+      id[length++] = digits[dice >> 32];
+    }
+  }
   lua_pushlstring(L, id, length);
   return 1;
 }

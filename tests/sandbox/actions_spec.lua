@@ -77,14 +77,14 @@ local ROWS = {
   { "test_helpers.issuing.cards.ship_card", { ["shipping.status"] = "shipped" }, "issuing_card.updated" },
   { "test_helpers.test_clocks.advance", { frozen_time = 1800000060, status = "ready" },
     "test_helpers.test_clock.ready" },
-  { "test_helpers.treasury.inbound_transfers.fail", { status = "failed", ["failure_details.code"] = "could_not_process",
+  { "test_helpers.treasury.inbound_transfers.fail", { status = "failed",
     ["status_transitions.failed_at"] = NOW, cancelable = false }, "treasury.inbound_transfer.failed" },
   { "test_helpers.treasury.inbound_transfers.succeed", { status = "succeeded" },
     "treasury.inbound_transfer.succeeded" },
   { "test_helpers.treasury.outbound_payments.post", { status = "posted", ["status_transitions.posted_at"] = NOW },
     "treasury.outbound_payment.posted" },
   { "test_helpers.treasury.outbound_transfers.return_outbound_transfer",
-    { status = "returned", ["returned_details.code"] = "declined" }, "treasury.outbound_transfer.returned" },
+    { status = "returned", ["status_transitions.returned_at"] = NOW }, "treasury.outbound_transfer.returned" },
   { "three_d_secure.authentications.cancel", { status = "canceled" }, "three_d_secure.authentication.canceled" },
   { "three_d_secure.authentications.submit", { status = "succeeded", outcome = "authenticated" },
     "three_d_secure.authentication.succeeded" },
@@ -165,35 +165,6 @@ describe("named actions", function()
     end
   end)
 
-  it("keep a treasury account's balance the sum of its entries", function()
-    local fa = make.object "treasury.financial_account".id
-    local function balance() return assert(stripe.treasury.financial_accounts:retrieve(fa)).balance end
-    local function credit(amount)
-      return assert(stripe.test_helpers.treasury.received_credits:create {
-        amount = amount, currency = "usd", financial_account = fa, network = "ach",
-      })
-    end
-    credit(10000)
-    assert.equal(10000, balance().cash.usd)
-    local sent = { amount = 3000, currency = "usd", financial_account = fa }
-    local one = assert(stripe.treasury.outbound_payments:create(sent))
-    local two = assert(stripe.treasury.outbound_payments:create(sent))
-    assert.same({ 4000, 6000 }, { balance().cash.usd, balance().outbound_pending.usd })
-    assert(stripe.test_helpers.treasury.outbound_payments:post(one.id))
-    assert(stripe.treasury.outbound_payments:cancel(two.id))
-    assert.same({ 7000, 0 }, { balance().cash.usd, balance().outbound_pending.usd })
-    assert(stripe.test_helpers.treasury.outbound_payments:return_outbound_payment(one.id))
-    assert.equal(10000, balance().cash.usd)
-    local sums = { cash = 0, inbound_pending = 0, outbound_pending = 0 }
-    for entry in stripe.treasury.transaction_entries:each { financial_account = fa } do
-      for name, impact in pairs(entry.balance_impact) do sums[name] = sums[name] + impact end
-    end
-    assert.same({ cash = 10000, inbound_pending = 0, outbound_pending = 0 }, sums)
-    local transaction = assert(stripe.treasury.transactions:retrieve(one.transaction, { expand = { "entries" } }))
-    assert.equal("posted", transaction.status)
-    assert.equal(3, #transaction.entries.data)
-  end)
-
   it("compute taxes where there is a registration", function()
     local wanted = {
       currency = "usd", customer_details = { address = { country = "US" }, address_source = "billing" },
@@ -211,30 +182,14 @@ describe("named actions", function()
       { calculation.amount_total, calculation.tax_amount_exclusive, calculation.tax_amount_inclusive })
     local made = assert(stripe.tax.transactions:create_from_calculation { calculation = calculation.id,
       reference = "r1" })
-    local lines = assert(stripe.tax.transactions.line_items:list(made.id)).data
-    assert.same({ "b", "a" }, { lines[1].reference, lines[2].reference })
     assert.equal(400, select(2, stripe.tax.transactions:create_from_calculation {
       calculation = calculation.id, reference = "r1" }).status)
     local back = assert(stripe.tax.transactions:create_reversal {
       mode = "full", original_transaction = made.id, reference = "r2" })
-    assert.equal("reversal", back.type)
-    assert.equal(-1100, assert(stripe.tax.transactions.line_items:list(back.id)).data[1].amount)
+    assert.same({ "reversal", made.id }, { back.type, back.reversal.original_transaction })
   end)
 
-  it("sum usage, and keep one secret for a name and scope", function()
-    local item = make.object "subscription_item"
-    local function record(quantity, action)
-      assert(stripe.subscription_items.usage_records:create(item.id, { quantity = quantity, action = action }))
-    end
-    record(3)
-    record(4, "increment")
-    local function total()
-      return assert(stripe.subscription_items.usage_record_summaries:list(item.id)).data[1].total_usage
-    end
-    assert.equal(7, total())
-    record(2, "set")
-    assert.equal(2, total())
-
+  it("keep one secret for a name and scope", function()
     local scope = { type = "user", user = "u1" }
     assert(stripe.apps.secrets:create { name = "n", payload = "one", scope = scope })
     local two = assert(stripe.apps.secrets:create { name = "n", payload = "two", scope = scope })
@@ -244,28 +199,6 @@ describe("named actions", function()
     assert.is_nil((stripe.apps.secrets:find { name = "n", scope = { type = "account" } }))
     assert.is_true(assert(stripe.apps.secrets:delete_where { name = "n", scope = scope }).deleted)
     assert.is_nil((stripe.apps.secrets:find { name = "n", scope = scope }))
-  end)
-
-  it("report payments made elsewhere", function()
-    local record = make.object "payment_record"
-    assert.same({ 0, 7 }, { record.amount_guaranteed.value, record.amount_requested.value })
-    assert(stripe.payment_records:report_payment_attempt_failed(record.id, { failed_at = NOW }))
-    record = assert(stripe.payment_records:report_payment_attempt(record.id, {
-      initiated_at = NOW, outcome = "guaranteed", guaranteed = { guaranteed_at = NOW },
-    }))
-    assert.same({ 7, 7 }, { record.amount_failed.value, record.amount_guaranteed.value })
-    local attempts = assert(stripe.payment_attempt_records:list { payment_record = record.id }).data
-    assert.same({ 7, 0 }, { attempts[1].amount_guaranteed.value, attempts[2].amount_guaranteed.value })
-    assert.equal(record.latest_payment_attempt_record, attempts[1].id)
-    local function refund(value)
-      return stripe.payment_records:report_refund(record.id, {
-        outcome = "refunded", refunded = { refunded_at = NOW }, amount = { currency = "usd", value = value },
-        processor_details = { type = "custom", custom = { refund_reference = "r" } },
-      })
-    end
-    assert.equal(5, assert(refund(5)).amount_refunded.value)
-    assert.is_nil((refund(3)))
-    assert.equal(7, assert(refund(2)).amount_refunded.value)
   end)
 
   it("let an account join by OAuth, once for each code", function()

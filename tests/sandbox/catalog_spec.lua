@@ -356,6 +356,11 @@ describe("rates", function()
       fixed_amount = { currency_options = { eur = { amount = 450 } } },
     }))
     assert.are.same({ 500, 450 }, { rate.fixed_amount.amount, rate.fixed_amount.currency_options.eur.amount })
+    rate = check(stripe.shipping_rates:update(rate.id, {
+      fixed_amount = { currency_options = { gbp = { amount = 400 }, eur = { tax_behavior = "inclusive" } } },
+    }))
+    local options = rate.fixed_amount.currency_options
+    assert.are.same({ 450, "inclusive", 400 }, { options.eur.amount, options.eur.tax_behavior, options.gbp.amount })
     local without = { display_name = "x", type = "fixed_amount" }
     assert.are.equal("fixed_amount", refused(stripe.shipping_rates:create(without)).param)
   end)

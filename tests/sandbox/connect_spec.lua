@@ -270,7 +270,10 @@ describe("a transfer", function()
 
   it("is reversed in parts, until nothing is left", function()
     local transfer = check(stripe.transfers:create { amount = 4000, currency = "usd", destination = account })
-    local reversal = check(stripe.transfers.reversals:create(transfer.id, { amount = 1500, metadata = { a = "1" } }))
+    local reversal = check(stripe.transfers.reversals:create(transfer.id, {
+      amount = 1500, metadata = { a = "1", b = "" },
+    }))
+    assert.is_nil(reversal.metadata.b)
     assert.are.same({ 1500, transfer.id, "1" }, { reversal.amount, reversal.transfer, reversal.metadata.a })
     assert.are.same({ 2500, 0 }, { money.balance(stripe, "usd", theirs) })
     assert.are.same({ 7180, 0 }, { money.balance(stripe) })

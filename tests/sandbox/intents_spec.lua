@@ -52,6 +52,44 @@ describe("a payment intent", function()
     world:balance_agrees()
   end)
 
+  it("is shown to a publishable key by its own secret alone", function()
+    local world, intent = intent_in "requires_confirmation"
+    local public = world.box:client { api_key = "pk_test_123" }
+    local path = "/v1/payment_intents/" .. intent.id
+    assert.equal(intent.id, check(public:request("GET", path, { client_secret = intent.client_secret })).id)
+    for code, params in pairs {
+      parameter_missing = {}, payment_intent_invalid_parameter = { client_secret = intent.id .. "_secret_x" },
+    } do
+      local shown, err = public:request("GET", path, params)
+      assert.is_nil(shown)
+      assert.same({ 400, code, "client_secret" }, { err.status, err.code, err.param })
+    end
+  end)
+
+  it("takes `off_session` with its confirmation alone", function()
+    local world = payments.world()
+    local err = world:refused(function() return create(world, { off_session = true }) end)
+    assert.same({ 400, "off_session" }, { err.status, err.param })
+    assert.equal("succeeded", world:paid({ off_session = true }).status)
+  end)
+
+  it("is paid by payment_method_data with a card's token", function()
+    local world = payments.world()
+    local function with(token) return { type = "card", card = { token = token } } end
+    local intent = check(world.stripe:request("POST", "/v1/payment_intents", {
+      amount = 2000, currency = "usd", confirm = true, payment_method_data = with "tok_mastercard",
+    }))
+    assert.equal("succeeded", intent.status)
+    assert.equal("mastercard", check(world.stripe.payment_methods:retrieve(intent.payment_method)).card.brand)
+    local token = check(world.stripe.tokens:create {
+      card = { number = "4242424242424242", exp_month = "12", exp_year = "2031" },
+    }).id
+    local params = { amount = 2000, currency = "usd", payment_method_data = with(token) }
+    check(world.stripe:request("POST", "/v1/payment_intents", params))
+    local _, err = world.stripe:request("POST", "/v1/payment_intents", params)
+    assert.equal("token_already_used", err.code)
+  end)
+
   it("is created and confirmed in one request", function()
     local world = payments.world()
     local intent = world:paid { description = "one", metadata = { order = "1" }, receipt_email = "a@example.com" }
@@ -534,7 +572,10 @@ describe("a payment intent", function()
       amount = 20000, currency = "jpy", customer = customer.id, payment_method_data = { type = "customer_balance" },
       payment_method_types = { "customer_balance" }, confirm = true,
     }))
-    assert.equal(20000, intent.next_action.display_bank_transfer_instructions.amount_remaining)
+    local transfer = intent.next_action.display_bank_transfer_instructions
+    assert.equal(20000, transfer.amount_remaining)
+    local place = transfer.financial_addresses[1][transfer.financial_addresses[1].type]
+    assert.matches("^%u%u$", place.country or place.bank_address.country)
     world:since()
     local function fund(amount)
       check(world.stripe.test_helpers.customers:fund_cash_balance(customer.id, { amount = amount, currency = "jpy" }))

@@ -137,7 +137,9 @@ describe("errors", function()
     refused({ param = "metadata[" .. ("k"):rep(41) .. "]" }, "POST", "/v1/customers", "metadata[" .. ("k"):rep(41)
       .. "]=1")
     refused({ param = "metadata[a]" }, "POST", "/v1/customers", "metadata[a]=" .. ("v"):rep(501))
-    refused({ param = "metadata[\u{fffd}]", message = "UTF-8" }, "POST", "/v1/customers", "metadata[%ff]=v")
+    for _, form in ipairs { "metadata[%ff]=v", "metadata%5B%ff%5D=v", "%ff=v", "address[%ff][a]=v" } do
+      refused({ message = "could not be read: near" }, "POST", "/v1/customers", form)
+    end
     local many = {}
     for i = 1, 51 do many[i] = ("metadata[k%d]=1"):format(i) end
     refused({ param = "metadata" }, "POST", "/v1/customers", table.concat(many, "&"))
@@ -249,7 +251,23 @@ describe("errors", function()
     assert.truthy(err.message:find("GET", 1, true) and err.message:find("/v1/nothing", 1, true))
     err = refused({ status = 404 }, "POST", "/v1/customers/", "")
     assert.truthy(err.message:find "slash")
-    refused({ status = 404 }, "PUT", "/v1/customers", "")
+    refused({ status = 404 }, "DELETE", "/v1/customers")
+    refused({ status = 404 }, "PUT", "/v1/nothing", "")
+  end)
+
+  it("of methods that the API has nowhere", function()
+    for path, allowed in pairs {
+      ["/v1/customers"] = "GET, POST", ["/v1/customers/cus_x"] = "GET, POST, DELETE",
+      ["/v2/core/accounts"] = "GET, POST",
+    } do
+      for _, method in ipairs { "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "FOO" } do
+        local reply, err = send(method, path, "")
+        assert.equal(405, reply.status)
+        assert.equal(allowed, reply.headers.Allow)
+        assert.equal("invalid_request_error", err.type)
+        assert.equal(("%s takes %s, not %s."):format(path, allowed, method), err.message)
+      end
+    end
   end)
 
   it("of older versions alone, the current one has no such param", function()

@@ -8,130 +8,109 @@
 --- RULES holds what can't be read from the table: a rule amends the changes and may return the event's type. What
 --- creates another object or keeps books of its own is a flow.
 
-local errors = require "sandbox.errors"
+local common = require "sandbox.flows.common"
 local events = require "sandbox.events"
 local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local shape = require "sandbox.shape"
 local spec = require "sandbox.spec"
 
-local null = host.null
+local null, given = host.null, common.given
 
 local actions = { rules = {} }
 
 local VERBS = {
   accept = "accepted", activate = "activated active", approve = "approved", archive = "archived", cancel = "canceled",
   close = "closed", deactivate = "deactivated inactive", decline = "declined closed", deliver = "delivered",
-  disconnect = "disconnected", expire = "expired", finalize_invoice = "finalized open",
-  finalize_quote = "finalized open",
+  disconnect = "disconnected", expire = "expired", fail = "failed", finalize = "finalized open",
   mark_ready_to_ship = "ready_to_ship", mark_uncollectible = "marked_uncollectible uncollectible",
-  mark_undeliverable = "undeliverable", pause = "paused", pay = "paid", reactivate = "reactivated active",
-  redact = "redacted", reject = "rejected", release = "released", resume = "resumed active", send_invoice = "sent",
-  ship = "shipped", submit = "submitted succeeded", unarchive = "unarchived active", uninstall = "uninstalling",
+  mark_undeliverable = "undeliverable", pause = "paused", pay = "paid complete", post = "posted",
+  reactivate = "reactivated active", redact = "redacted", reject = "rejected", release = "released", reopen = "open",
+  resume = "resumed active", ["return"] = "returned", send_invoice = "sent", ship = "shipped",
+  submit = "submitted succeeded", succeed = "succeeded", unarchive = "unarchived active", uninstall = "uninstalling",
   void = "voided void",
 }
 
--- The boolean that becomes false.
 local OPPOSITES = { deactivated = "active", declined = "approved", unarchived = "archived" }
 
-local function set_of(text)
-  local set = {}
-  for word in text:gmatch "%S+" do
-    set[#set + 1] = word
-    set[word] = true
-  end
-  return set
-end
-
-local FINAL = set_of [[
-  accepted archived canceled closed complete completed delivered disconnected expired failed lost paid rejected
-  released reversed succeeded undeliverable void won
-]]
-local UNDOING = set_of "activate mark_undeliverable resume unarchive"
-
--- "void_credit_note" → "void", and its states.
-local function verb_of(name)
-  while name and not VERBS[name] do name = name:match "^(.*)_[^_]*$" end
-  return name, set_of(VERBS[name] or "")
-end
+local FINAL = "accepted archived canceled closed complete completed delivered disconnected expired failed lost paid "
+  .. "rejected released reversed succeeded undeliverable void won"
+local UNDOING = "activate mark_undeliverable resume unarchive"
 
 local function status_among(fields, words)
-  local status = fields.status
-  if not status or not status.values then return nil end
-  for _, value in ipairs(status.values) do
-    if words[value] then return value end
-  end
-end
-
-local function set_flags(changes, fields, words)
-  for _, word in ipairs(words) do
-    local opposite = OPPOSITES[word]
-    if fields[word] and fields[word].kind == "bool" then changes[word] = true end
-    if opposite and fields[opposite] and fields[opposite].kind == "bool" then changes[opposite] = false end
-  end
-end
-
-local function set_times(call, object, changes, fields, words)
-  local now, known = call:now(), fields.status_transitions and spec.fields(fields.status_transitions) or {}
-  for _, word in ipairs(words) do
-    local name = word .. "_at"
-    if fields[name] and fields[name].kind == "timestamp" then changes[name] = now end
-    if known[name] then
-      changes.status_transitions = changes.status_transitions or host.copy(object.status_transitions)
-      changes.status_transitions[name] = now
-    end
-  end
-end
-
--- The event that tells of one of these states, if the table names one.
-local function event_of(object, words)
-  for _, word in ipairs(words) do
-    local event = events.name(object, word)
-    if event then return event end
+  for _, value in ipairs(fields.status and fields.status.values or {}) do
+    if common.among(words, value) then return value end
   end
 end
 
 local function check_state(object, verb, status)
   local current = object.status
-  if not FINAL[current] and current ~= status or UNDOING[verb] and current ~= status then return end
-  error(errors.invalid {
-    message = ("This %s cannot be changed by %s: its status is %s."):format(object.object, verb, current),
-  })
+  local is_final = common.among(FINAL, tostring(current))
+  if current ~= status and (not is_final or common.among(UNDOING, verb)) then return end
+  common.refuse(("This %s cannot be changed by %s: its status is %s."):format(object.object, verb, current))
 end
 
--- What params and the table say of an action: the changes, and the event.
+-- Sets what a field of a state's name says: that it came, that its opposite is over, when.
+local function tell(call, object, changes, fields, word)
+  local function is(of, name, kind) return name and of[name] ~= nil and of[name].kind == kind end
+  local at, opposite, times = word .. "_at", OPPOSITES[word], fields.status_transitions
+  if is(fields, word, "bool") then changes[word] = true end
+  if is(fields, opposite, "bool") then changes[opposite] = false end
+  if is(fields, at, "timestamp") then changes[at] = call:now() end
+  if times and is(spec.fields(times), at, "timestamp") then
+    local before = changes.status_transitions or object.status_transitions
+    changes.status_transitions = common.changed(before, { [at] = call:now() })
+  end
+end
+
+-- What params and the table say of an action: the changes, and the event that tells of one of the states, if any does.
 local function infer(call, object)
-  local fields = spec.object(object.object).by_name
-  local verb, words = verb_of(call.operation.name)
-  local changes, status = generic.merge(object, call.params), status_among(fields, words)
+  local fields, verb, event = spec.object(object.object).by_name, call.operation.name, nil
+  while verb and not VERBS[verb] do verb = verb:match "^(.*)_[^_]*$" end -- "void_credit_note" → "void"
+  local words = VERBS[verb] or ""
+  local changes, status = call:asked(object), status_among(fields, words)
   if status then
     check_state(object, verb, status)
     changes.status = status
     if fields.cancelable then changes.cancelable = false end
   end
-  set_flags(changes, fields, words)
-  set_times(call, object, changes, fields, words)
-  return changes, event_of(object, words)
+  for word in words:gmatch "%S+" do
+    tell(call, object, changes, fields, word)
+    event = event or events.name(object, word)
+  end
+  return changes, event
 end
 
 -- ---- What the table does not say
 
--- The nested object of a field, with some of its own fields changed.
 local function within(object, field, changes)
-  local type = spec.object(object.object).by_name[field]
-  local nested = (object[field] == nil or object[field] == null) and shape.nested(type) or host.copy(object[field])
-  for name, value in pairs(changes) do nested[name] = value end
-  return nested
+  return common.changed(given(object[field]) or shape.nested(spec.object(object.object).by_name[field]), changes)
 end
 
 local RULES = actions.rules
+
+-- What is always so: the fields that change beside what was inferred, and the event where that is another.
+local function always(operation, fields, event)
+  RULES[operation] = function(_, _, changes)
+    for name, value in pairs(fields) do changes[name] = value end
+    return event
+  end
+end
+
+always("climate.orders.cancel", { cancellation_reason = "requested" })
+always("reviews.approve", { open = false, reason = "approved", closed_reason = "approved" }, "review.closed")
+always("sources.verify", { status = "chargeable" }, "source.chargeable")
+always("three_d_secure.authentications.submit", { outcome = "authenticated" })
+always("issuing.authorizations.approve", { pending_request = null })
+always("issuing.authorizations.decline", { pending_request = null })
+always("crypto.onramp_sessions.checkout", { status = "fulfillment_processing" })
 
 RULES["billing.credit_grants.expire"] = function(call, _, changes)
   changes.expires_at, changes.updated = call:now(), call:now()
 end
 
-RULES["climate.orders.cancel"] = function(_, _, changes)
-  changes.cancellation_reason = "requested"
+RULES["identity.verification_sessions.redact"] = function(_, session, changes)
+  changes.redaction = within(session, "redaction", { status = "redacted" })
 end
 
 -- ---- Financial connections
@@ -145,7 +124,7 @@ RULES["financial_connections.accounts.refresh"] = function(call, account, change
     local field = REFRESHES[feature]
     if field then
       changes[field] = within(account, field, { last_attempted_at = call:now(), status = "succeeded" })
-      if field == "transaction_refresh" then changes[field].id = call.store:new_id "fctxnref_" end
+      if feature == "transactions" then changes[field].id = call.store:new_id "fctxnref_" end
       event = event or "financial_connections.account.refreshed_" .. feature
     end
   end
@@ -154,12 +133,11 @@ end
 
 local function subscribe(wanted)
   return function(call, account, changes)
-    local kept, named = host.array {}, {}
-    for _, feature in ipairs(call.params.features) do named[feature] = true end
-    for _, feature in ipairs(account.subscriptions ~= null and account.subscriptions or {}) do
-      if not named[feature] then kept[#kept + 1] = feature end
+    local features, kept = call.params.features, host.array {}
+    for _, feature in ipairs(given(account.subscriptions) or {}) do
+      if not common.contains(features, feature) then table.insert(kept, feature) end
     end
-    for _, feature in ipairs(wanted and call.params.features or {}) do kept[#kept + 1] = feature end
+    for _, feature in ipairs(wanted and features or {}) do table.insert(kept, feature) end
     changes.subscriptions = kept
   end
 end
@@ -167,43 +145,18 @@ end
 RULES["financial_connections.accounts.subscribe"] = subscribe(true)
 RULES["financial_connections.accounts.unsubscribe"] = subscribe(false)
 
--- ---- Identity, reviews, three-d-secure
-
-RULES["identity.verification_sessions.redact"] = function(_, session, changes)
-  changes.redaction = within(session, "redaction", { status = "redacted" })
-end
-
-RULES["reviews.approve"] = function(_, _, changes)
-  changes.open, changes.reason, changes.closed_reason = false, "approved", "approved"
-  return "review.closed"
-end
-
-RULES["sources.verify"] = function(_, _, changes)
-  changes.status = "chargeable"
-  return "source.chargeable"
-end
-
-RULES["three_d_secure.authentications.submit"] = function(_, _, changes)
-  changes.outcome = "authenticated"
-end
-
 -- ---- Issuing
 
 -- Cards on their way: the rest of the card stays.
 for name, status in pairs {
-  deliver_card = "delivered", fail_card = "failure", return_card = "returned", ship_card = "shipped",
-  submit_card = "submitted",
+  deliver = "delivered", fail = "failure", ["return"] = "returned", ship = "shipped", submit = "submitted",
 } do
-  RULES["test_helpers.issuing.cards." .. name] = function(_, card, changes)
-    if card.shipping == nil or card.shipping == null then
-      error(errors.invalid { message = ("Card %s is not shipped: its type is %s."):format(card.id, card.type) })
-    end
+  RULES["test_helpers.issuing.cards." .. name .. "_card"] = function(_, card, changes)
+    common.refuse_if(not given(card.shipping),
+      "Card %s is not shipped: its type is %s.", nil, nil, card.id, card.type)
     changes.shipping = within(card, "shipping", { status = status })
   end
 end
-
-RULES["issuing.authorizations.approve"] = function(_, _, changes) changes.pending_request = null end
-RULES["issuing.authorizations.decline"] = RULES["issuing.authorizations.approve"]
 
 RULES["test_helpers.issuing.authorizations.respond"] = function(call, _, changes)
   changes.verified_by_fraud_challenge = call.params.confirmed
@@ -211,9 +164,8 @@ end
 
 -- ---- Billing
 
-RULES["invoices.pay"] = function(call, invoice, changes)
+RULES["invoices.pay"] = function(_, invoice, changes)
   changes.amount_paid, changes.amount_remaining = invoice.amount_due, 0
-  changes.status_transitions = within(invoice, "status_transitions", { paid_at = call:now() })
 end
 
 RULES["invoices.send_invoice"] = function(call, invoice, changes)
@@ -232,23 +184,18 @@ RULES["subscription_schedules.release"] = function(_, schedule, changes)
 end
 
 RULES["test_helpers.test_clocks.advance"] = function(_, clock, changes)
-  if changes.frozen_time and changes.frozen_time < clock.frozen_time then
-    error(errors.invalid { message = "A test clock cannot go back in time.", param = "frozen_time" })
-  end
+  common.refuse_if(changes.frozen_time and changes.frozen_time < clock.frozen_time,
+    "A test clock cannot go back in time.", "frozen_time")
   return "test_helpers.test_clock.ready"
 end
 
-RULES["crypto.onramp_sessions.checkout"] = function(_, _, changes) changes.status = "fulfillment_processing" end
-RULES["crypto.onramp_sessions.quote"] = function() end
-
 -- ---- What is only shown
 
-local function escape(text) return (text:gsub("[\\()]", "\\%0"):gsub("[^\32-\126]", "?")) end
-
--- A PDF of one page with these lines of text.
 local function pdf(lines)
   local text = {}
-  for i, line in ipairs(lines) do text[i] = ("(%s) '"):format(escape(line)) end
+  for i, line in ipairs(lines) do
+    text[i] = ("(%s) '"):format(line:gsub("[\\()]", "\\%0"):gsub("[^\32-\126]", "?"))
+  end
   local content = "BT /F1 12 Tf 14 TL 72 720 Td " .. table.concat(text, " ") .. " ET"
   local parts, offsets = { "%PDF-1.4\n" }, {}
   local at = #parts[1]
@@ -271,8 +218,7 @@ local function document(call)
   local object = call:target()
   local lines = { object.object:gsub("^%l", string.upper) .. " " .. object.id }
   for _, name in ipairs { "status", "currency", "amount_total", "customer", "description" } do
-    local value = object[name]
-    if value ~= nil and value ~= null then lines[#lines + 1] = name .. ": " .. tostring(value) end
+    if given(object[name]) then lines[#lines + 1] = name .. ": " .. tostring(object[name]) end
   end
   return { binary = pdf(lines), content_type = "application/pdf" }
 end

@@ -2,6 +2,8 @@
 
 local clock = require "sandbox.clock"
 local errors = require "sandbox.errors"
+local events = require "sandbox.events"
+local generic = require "sandbox.generic"
 local references = require "sandbox.references"
 
 local Call = {}
@@ -73,5 +75,38 @@ end
 
 --- The same in the account that the key belongs to.
 function Call:on_platform() return self:on(self.platform.account) end
+
+-- ---- What flows do with it
+
+--- A new object of a kind, empty but for these fields; not stored.
+function Call:new(kind, fields)
+  local object = generic.blank(self, kind)
+  for name, value in pairs(fields) do object[name] = value end
+  return object
+end
+
+--- The same, stored; `parent`: the id under which it is made.
+function Call:add(kind, fields, parent) return self.store:insert(self:new(kind, fields), parent) end
+
+--- Stores what was built, and announces it.
+function Call:keep(object, parent)
+  self.store:insert(object, parent)
+  events.of(self, object, "created")
+  return object
+end
+
+--- What the params make of an object's fields: {field = value}.
+function Call:asked(object) return generic.merge(object, self.params) end
+
+--- Changes an object and announces what changed, by `event` or "<object>.updated".
+function Call:apply(object, changes, event) return generic.apply(self, object, changes, event) end
+
+function Call:emit(type, object, previous) return events.emit(self, type, object, previous) end
+
+--- What is remembered beside an object.
+function Call:note(object) return self.store:private(object) end
+
+--- Has a job of the clock run in so many seconds.
+function Call:later(seconds, job, args) clock.schedule(self, self:now() + seconds, job, args) end
 
 return call

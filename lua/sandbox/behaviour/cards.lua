@@ -9,42 +9,33 @@
 --   dispute    a payment succeeds and is disputed for this reason; with `inquiry` no money moves
 --   refund     "pending": succeeds later; "fails": succeeds, and fails later
 --   available  the money is available at once      risk, checks    what the payment's outcome and checks say
+local common = require "sandbox.flows.common"
+
 local cards = {}
 
-local DECLINED = "Your card was declined."
+local LATER, NEVER = "try_again_later", "do_not_try_again"
 
+-- By decline_code, which of those with `own` is the code as well.
 local DECLINES = {
-  generic_decline = { code = "card_declined", message = DECLINED, advice = "try_again_later" },
-  insufficient_funds = {
-    code = "card_declined", message = "Your card has insufficient funds.", advice = "try_again_later",
-  },
-  lost_card = { code = "card_declined", message = DECLINED, advice = "do_not_try_again" },
-  stolen_card = { code = "card_declined", message = DECLINED, advice = "do_not_try_again" },
-  card_velocity_exceeded = {
-    code = "card_declined",
-    message = "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
-    advice = "try_again_later",
-  },
-  fraudulent = { code = "card_declined", message = DECLINED, blocked = true, risk = "highest" },
+  generic_decline = { advice = LATER },
+  insufficient_funds = { message = "Your card has insufficient funds.", advice = LATER },
+  lost_card = { advice = NEVER },
+  stolen_card = { advice = NEVER },
+  card_velocity_exceeded = { message = "Your card was declined for too many or too large payments.", advice = LATER },
+  fraudulent = { blocked = true, risk = "highest" },
   test_mode_live_card = {
-    code = "card_declined",
-    message = "Your card was declined: a test mode request takes test cards only.",
-    blocked = true,
+    message = "Your card was declined: a test mode request takes test cards only.", blocked = true,
   },
-  expired_card = { code = "expired_card", message = "Your card has expired.", param = "exp_month" },
-  incorrect_cvc = { code = "incorrect_cvc", message = "Your card's security code is incorrect.", param = "cvc" },
-  incorrect_number = { code = "incorrect_number", message = "Your card number is incorrect.", param = "number" },
-  processing_error = {
-    code = "processing_error",
-    message = "An error occurred while processing your card. Try again in a little bit.",
-    advice = "try_again_later",
-  },
-  authentication_required = {
-    code = "authentication_required",
-    message = "Your card was declined. This transaction requires authentication.",
-  },
+  expired_card = { own = true, message = "Your card has expired.", param = "exp_month" },
+  incorrect_cvc = { own = true, message = "Your card's security code is incorrect.", param = "cvc" },
+  incorrect_number = { own = true, message = "Your card number is incorrect.", param = "number" },
+  processing_error = { own = true, message = "An error occurred while processing your card.", advice = LATER },
+  authentication_required = { own = true, message = "Your card was declined: this payment needs authentication." },
 }
-for name, decline in pairs(DECLINES) do decline.decline_code = name end
+for name, decline in pairs(DECLINES) do
+  decline.decline_code, decline.code = name, decline.own and name or "card_declined"
+  decline.message = decline.message or "Your card was declined."
+end
 
 local FAIL, UNCHECKED = "fail", "unavailable"
 
@@ -188,15 +179,16 @@ local ACCOUNTS = {
   },
 }
 
--- What the failure of a bank debit says.
+-- What the failure of a debit, or of a payout, says.
 local FAILURES = {
-  account_closed = "The customer's bank account has been closed.",
-  debit_not_authorized = "The customer has notified their bank that this payment was unauthorized.",
-  insufficient_funds = "The customer's account has insufficient funds to cover this payment.",
-  invalid_currency = "The customer's bank account does not take this currency.",
-  no_account = "The customer's bank account could not be located.",
+  account_closed = "The bank account has been closed.",
+  could_not_process = "The bank could not process this payment.",
+  debit_not_authorized = "The bank account's holder has not authorized this debit.",
+  insufficient_funds = "The account has insufficient funds to cover this payment.",
+  invalid_currency = "The bank account does not take this currency.",
+  no_account = "The bank account could not be located.",
   payment_method_provider_decline = "The provider of the payment method declined this payment.",
-  refer_to_customer = "The customer's bank refused this payment and asks to speak with the customer.",
+  refer_to_customer = "The bank refused this payment and asks to speak with the customer.",
 }
 
 local by_number, by_name = {}, {}
@@ -225,16 +217,13 @@ local function luhn(number)
   return sum % 10 == 0
 end
 
--- Real numbers are never kept: of one nothing but its last digits is known, and that test mode refuses it.
-local function stranger(number)
-  local decline = #number >= 12 and #number <= 19 and luhn(number) and "test_mode_live_card" or "incorrect_number"
-  return { decline = decline, attaches = decline == "test_mode_live_card", country = "US", funding = "credit" }
-end
-
---- The row of a number, with spaces or without; of a number that is no test card, a row that declines.
+--- The row of a number, with spaces or without; of a number that is no test card, a row that declines. Real numbers
+--- are never kept: of one nothing but its last digits is known, and that test mode refuses it.
 function cards.of_number(number)
   number = number:gsub("[%s-]", "")
-  return by_number[number] or stranger(number), number
+  local real = #number >= 12 and #number <= 19 and luhn(number)
+  local decline = real and "test_mode_live_card" or "incorrect_number"
+  return by_number[number] or { decline = decline, attaches = real, country = "US", funding = "credit" }, number
 end
 
 --- The row of "pm_card_visa", "tok_visa" or "visa"; nil if there is none.
@@ -266,7 +255,6 @@ function cards.account(kind, number)
   return known and known[number or ""] or {}
 end
 
---- The account that pm_usBankAccount_NAME stands for.
 function cards.account_named(name)
   for number, account in pairs(ACCOUNTS.us_bank_account) do
     if account.name == name then return number end
@@ -286,11 +274,6 @@ function cards.needs_authentication(row, what)
 end
 
 --- All names, for tests and completion: "visa" of pm_card_visa and tok_visa.
-function cards.names()
-  local names = {}
-  for name in pairs(by_name) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
+function cards.names() return common.keys(by_name) end
 
 return cards

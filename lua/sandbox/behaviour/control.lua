@@ -4,18 +4,20 @@
 local accounts = require "sandbox.accounts"
 local calls = require "sandbox.call"
 local clock = require "sandbox.clock"
+local common = require "sandbox.flows.common"
 local deliveries = require "sandbox.deliveries"
 local errors = require "sandbox.errors"
 local faults = require "sandbox.faults"
 local fixtures = require "sandbox.fixtures"
 local flows = require "sandbox.flows"
-local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local params = require "sandbox.params"
 local render = require "sandbox.render"
 local requestlog = require "sandbox.requestlog"
 local snapshot = require "sandbox.snapshot"
 local spec = require "sandbox.spec"
+
+local refuse = common.refuse
 
 local control = {}
 
@@ -45,35 +47,18 @@ local function object(types)
   return t
 end
 
-local function invalid(message, param) error(errors.invalid { message = message, param = param }) end
-
-local function is_within(value, field)
-  return value >= field.least and (not field.most or value <= field.most)
-end
+local function missing(what, id, param) error(errors.missing(what, id, param, 404)) end
 
 -- Raises the 400 for the first number in `given` that is out of its type's bounds.
 local function check_bounds(given, t, inside)
   for _, field in ipairs(t.fields) do
     local value, param = given[field.name], inside and inside .. "[" .. field.name .. "]" or field.name
-    if value and field.least and not is_within(value, field) then
+    if value and field.least and (value < field.least or value > (field.most or math.huge)) then
       local bounds = field.most and ("from %s to %s"):format(field.least, field.most) or field.least .. " or more"
-      invalid(("Invalid %s: %s. It must be %s."):format(param, value, bounds), param)
+      refuse(("Invalid %s: %s. It must be %s."):format(param, value, bounds), param)
     end
     if value and field.kind == "object" then check_bounds(value, field, param) end
   end
-end
-
--- The one of these names that `given` has.
-local function only_one(given, names, where)
-  local found
-  for _, name in ipairs(names) do
-    local value = given[name]
-    if value ~= nil and value ~= false then
-      if found then invalid(("Give only one of %s and %s%s."):format(found, name, where), name) end
-      found = name
-    end
-  end
-  return found
 end
 
 local function list_of(data) return { object = "list", data = data } end
@@ -90,7 +75,7 @@ end
 local function take_snapshot(box, given)
   local taken = snapshot.take(box)
   if given.text then return { snapshot = taken } end
-  return nil, nil, { status = 200, body = taken }
+  return nil, { status = 200, body = taken }
 end
 
 local function keep_snapshot(box, given)
@@ -104,16 +89,16 @@ local function restore(box, given, _, request)
   local kept = given.snapshot or request.body or ""
   if given.name then
     kept = box.snapshots and box.snapshots[given.name]
-    if not kept then invalid(("There is no snapshot named '%s'."):format(given.name), "name") end
+    if not kept then refuse(("There is no snapshot named '%s'."):format(given.name), "name") end
   end
   local ok, why = snapshot.restore(box, tostring(kept))
-  if not ok then invalid("This is not a snapshot: " .. why .. ".") end
+  if not ok then refuse("This is not a snapshot: " .. why .. ".") end
   return { restored = true }
 end
 
 local function seed(box, given, _, request)
   local file, why = host.decode(tostring(given.file or request.body or ""))
-  if not file then invalid("A fixture file is JSON: " .. why .. ".") end
+  if not file then refuse("A fixture file is JSON: " .. why .. ".") end
   return fixtures.run(box, file, request.headers.authorization or "Bearer " .. KEY)
 end
 
@@ -124,8 +109,8 @@ local MOST_TIME = 253402300799 -- the end of the year 9999
 local moves = { set = int(0, MOST_TIME), advance = int(0, MOST_TIME), real = bool }
 
 local function move_clock(box, given)
-  local how = only_one(given, { "set", "advance", "real" }, "")
-  if not how then invalid("Give one of set (a time), advance (seconds) and real (true).") end
+  local how = common.one_of(given, { "set", "advance", "real" })
+  if not how then refuse("Give one of set (a time), advance (seconds) and real (true).") end
   clock[how](box, given[how])
   return clock.show(box)
 end
@@ -151,25 +136,25 @@ local rule = {
 
 local function add_fault(box, given)
   local match, what = given.match or {}, given["do"]
-  local action = only_one(what, actions, " in do")
+  local action = common.one_of(what, actions, "do")
   if not action and not what.delay then
-    invalid(("do must name a fault: delay, %s."):format(table.concat(actions, ", ")), "do")
+    refuse(("do must name a fault: delay, %s."):format(table.concat(actions, ", ")), "do")
   end
   if match.operation and not spec.operation(match.operation) then
-    invalid(("There is no operation '%s'."):format(match.operation), "match[operation]")
+    refuse(("There is no operation '%s'."):format(match.operation), "match[operation]")
   end
   if what.decline == true then what.decline = "generic_decline" end
   return faults.add(box, { match = match, ["do"] = what, count = given.count, probability = given.probability })
 end
 
 local function remove_fault(box, _, ids)
-  if faults.remove(box, ids[1]) == 0 then return nil, errors.missing("fault", ids[1], "id", 404) end
+  if faults.remove(box, ids[1]) == 0 then missing("fault", ids[1], "id") end
   return { id = ids[1], deleted = true }
 end
 
 local function set_latency(box, given)
   local min = given.min or 0
-  if given.max and given.max < min then invalid("max must be min or more.", "max") end
+  if given.max and given.max < min then refuse("max must be min or more.", "max") end
   faults.set_latency(box, min, given.max or min)
   return box.state.faults.latency
 end
@@ -177,6 +162,14 @@ end
 local function set_rate_limit(box, given)
   faults.set_rate_limit(box, given.rate or faults.RATE)
   return { rate = box.state.faults.rate_limit }
+end
+
+-- What sets something without params, and answers with this.
+local function plain(change, answer)
+  return function(box)
+    change(box)
+    return answer
+  end
 end
 
 -- ---- Requests ----
@@ -189,27 +182,25 @@ end
 
 -- ---- Webhooks ----
 
+local function check_event(kind, param)
+  if kind and kind ~= "*" and not spec.event(kind) then refuse(("There is no event '%s'."):format(kind), param) end
+end
+
 local function pull(box, given)
   local listener = deliveries.listener(box, given.listener or "default")
-  if not listener then return nil, errors.missing("listener", given.listener, "listener") end
+  if not listener then error(errors.missing("listener", given.listener, "listener")) end
   local page = list_of(given.peek and host.array {} or deliveries.pull(box, listener, given.limit or 100))
   page.secret = listener.secret
   return page
 end
 
 local function listen(box, given)
-  for _, kind in ipairs(given.enabled_events or {}) do
-    if kind ~= "*" and not spec.event(kind) then
-      invalid(("There is no event '%s'."):format(kind), "enabled_events")
-    end
-  end
+  for _, kind in ipairs(given.enabled_events or {}) do check_event(kind, "enabled_events") end
   return deliveries.listen(box, given.enabled_events)
 end
 
 local function unlisten(box, _, ids)
-  if ids[1] == "default" or not deliveries.listener(box, ids[1]) then
-    return nil, errors.missing("listener", ids[1], "id", 404)
-  end
+  if ids[1] == "default" or not deliveries.listener(box, ids[1]) then missing("listener", ids[1], "id") end
   deliveries.unlisten(box, ids[1])
   return { id = ids[1], deleted = true }
 end
@@ -221,23 +212,14 @@ end
 local function flush(box)
   box.flushes = (box.flushes or 0) + 1
   local key = "flush " .. box.flushes
-  return deliveries.flush(box, key, reply_with), nil, { wait = key, status = 200 }
+  return deliveries.flush(box, key, reply_with), { wait = key, status = 200 }
 end
 
-local function pause(change, paused)
-  return function(box)
-    change(box)
-    return { paused = paused }
-  end
-end
-
-local function on_pending(change)
-  return function(box, given) return { count = change(box, given) } end
-end
+local function on_pending(change) return function(box, given) return { count = change(box, given) } end end
 
 local function resend(box, given)
   local count = deliveries.resend(box, given.event, given.destination)
-  if count == 0 then invalid("Nothing of this event was ever to be delivered there.", "event") end
+  if count == 0 then refuse("Nothing of this event was ever to be delivered there.", "event") end
   return { count = count }
 end
 
@@ -252,37 +234,23 @@ local function call_of(box, request)
 end
 
 local function run_helper(box, given, ids, request)
-  local helper = flows.helpers[ids[1]]
-  if not helper then return nil, errors.missing("helper", ids[1], nil, 404) end
-  local call, id = call_of(box, request), given.id
-  if type(id) ~= "string" then return nil, errors.parameter_missing "id" end
+  local helper, call, id = flows.helpers[ids[1]], call_of(box, request), given.id
+  if not helper then missing("helper", ids[1]) end
+  if type(id) ~= "string" then error(errors.parameter_missing "id") end
   given.id = nil
-  local found, err = helper(call, id, given)
-  return found and render.object(call, found, {}), err
-end
-
-local function list_helpers(box)
-  local names = host.array {}
-  for name in pairs(flows.helpers) do names[#names + 1] = name end
-  table.sort(names)
-  return list_of(names)
+  return render.object(call, helper(call, id, given), {})
 end
 
 -- Sets fields of an object as they are, whatever the API would allow; the types are checked.
 local function move_object(box, given, ids, request)
-  local call, kind = call_of(box, request), spec.object(ids[1])
-  if not kind then return nil, errors.missing("kind of object", ids[1], nil, 404) end
-  local found = call.store:get(ids[1], ids[2])
-  if not found then return nil, errors.missing(ids[1], ids[2], "id", 404) end
-  if given.event and not spec.event(given.event) then
-    invalid(("There is no event '%s'."):format(given.event), "event")
-  end
+  local call, kind = call_of(box, request), spec.object(ids[1]) or missing("kind of object", ids[1])
+  local found = call.store:get(ids[1], ids[2]) or missing(ids[1], ids[2], "id")
+  check_event(given.event, "event")
   local typed = params.read({ by_name = kind.by_name, required = {} }, given.set)
-  for name in pairs(typed) do
-    if name == "id" or name == "object" then invalid(("%s cannot be set."):format(name), "set[" .. name .. "]") end
+  for _, name in ipairs { "id", "object" } do
+    if typed[name] ~= nil then refuse(("%s cannot be set."):format(name), "set[" .. name .. "]") end
   end
-  generic.apply(call, found, typed, given.event)
-  return render.object(call, found, {})
+  return render.object(call, call:apply(found, typed, given.event), {})
 end
 
 -- ---- Routes ----
@@ -293,8 +261,10 @@ local asked_of_requests = {
 }
 local pending = { destination = text, type = text, event = text }
 
--- Method, path, parameters, what is done: function(box, given, ids, request) → a value, an error, a reply: one of them.
--- A body that has a field named `whole` is left to that function.
+local gone = { deleted = true }
+
+-- Method, path, parameters, what is done: function(box, given, ids, request) → a value, or nil and a reply. A body that
+-- has a field named `whole` is left to that function.
 local routes = {
   { "POST", "reset", {}, reset },
   { "GET", "snapshot", { text = bool }, take_snapshot },
@@ -308,40 +278,41 @@ local routes = {
   { "DELETE", "faults", {}, function(box) return { count = faults.remove(box) } end },
   { "DELETE", "faults/{id}", {}, remove_fault },
   { "POST", "latency", { min = number(0, MOST_DELAY), max = number(0, MOST_DELAY) }, set_latency },
-  { "DELETE", "latency", {}, function(box) faults.set_latency(box) return { deleted = true } end },
+  { "DELETE", "latency", {}, plain(faults.set_latency, gone) },
   { "POST", "rate_limit", { rate = number(1) }, set_rate_limit },
-  { "DELETE", "rate_limit", {}, function(box) faults.set_rate_limit(box) return { deleted = true } end },
+  { "DELETE", "rate_limit", {}, plain(faults.set_rate_limit, gone) },
   { "GET", "requests", asked_of_requests, find_requests },
-  { "DELETE", "requests", {}, function(box) box.log = requestlog.new() return { deleted = true } end },
+  { "DELETE", "requests", {}, plain(function(box) box.log = requestlog.new() end, gone) },
   { "GET", "webhooks", { listener = text, limit = int(1), peek = bool }, pull },
   { "POST", "webhooks", { enabled_events = texts }, listen },
   { "DELETE", "webhooks/{id}", {}, unlisten },
   { "GET", "deliveries", { status = text, destination = text, type = text, event = text },
     function(box, given) return list_of(deliveries.list(box, given)) end },
-  { "POST", "deliveries/pause", {}, pause(deliveries.pause, true) },
-  { "POST", "deliveries/resume", {}, pause(deliveries.resume, false) },
+  { "POST", "deliveries/pause", {}, plain(deliveries.pause, { paused = true }) },
+  { "POST", "deliveries/resume", {}, plain(deliveries.resume, { paused = false }) },
   { "POST", "deliveries/duplicate", pending, on_pending(deliveries.duplicate) },
   { "POST", "deliveries/reorder", pending, on_pending(deliveries.reorder) },
   { "POST", "deliveries/drop", pending, on_pending(deliveries.drop) },
   { "POST", "deliveries/resend", { ["event!"] = text, destination = text }, resend },
   { "POST", "flush", {}, flush },
-  { "GET", "helpers", {}, list_helpers },
+  { "GET", "helpers", {}, function() return list_of(common.keys(flows.helpers)) end },
   { "POST", "helpers/{name}", nil, run_helper },
   { "POST", "objects/{object}/{id}", { ["set!"] = map, event = text }, move_object },
 }
 
-local function prepare(route)
-  local path = route[2]:gsub("[%.%-]", "%%%0"):gsub("{[^}]*}", "([^/]+)")
-  route.pattern = "^" .. PREFIX .. "/" .. path .. "$"
-  if not route[3] then return end
-  route.type = object(route[3])
-  route.by_name, route.required = spec.fields(route.type), {}
-  for _, field in ipairs(route.type.fields) do
-    if field.required then table.insert(route.required, field.name) end
+local paths = {} -- for messages: each once
+for _, route in ipairs(routes) do
+  local path = PREFIX .. "/" .. route[2]
+  route.pattern = "^" .. path:gsub("[%.%-]", "%%%0"):gsub("{[^}]*}", "([^/]+)") .. "$"
+  if paths[#paths] ~= path then paths[#paths + 1] = path end
+  if route[3] then
+    route.type = object(route[3])
+    route.by_name, route.required = spec.fields(route.type), {}
+    for _, field in ipairs(route.type.fields) do
+      if field.required then table.insert(route.required, field.name) end
+    end
   end
 end
-
-for _, route in ipairs(routes) do prepare(route) end
 
 -- The route of a request and the ids in its path; raises a 404 or 405 that says what there is.
 local function find(request)
@@ -351,17 +322,10 @@ local function find(request)
     if ids[1] and route[1] == request.method then return route, ids end
     if ids[1] then others[#others + 1] = route[1] end
   end
-  if others[1] then
-    local message = ("%s takes %s, not %s."):format(request.path, table.concat(others, " and "), request.method)
-    error(errors.new(405, "invalid_request_error", { message = message }))
-  end
-  local names, seen = {}, {}
-  for _, route in ipairs(routes) do
-    if not seen[route[2]] then names[#names + 1] = PREFIX .. "/" .. route[2] end
-    seen[route[2]] = true
-  end
-  local message = ("There is no %s. There are: %s."):format(request.path, table.concat(names, ", "))
-  error(errors.new(404, "invalid_request_error", { message = message }))
+  local message = others[1]
+    and ("%s takes %s, not %s."):format(request.path, table.concat(others, " and "), request.method)
+    or ("There is no %s. There are: %s."):format(request.path, table.concat(paths, ", "))
+  error(errors.new(others[1] and 405 or 404, "invalid_request_error", { message = message }))
 end
 
 -- What a request sent: JSON or form text, in the body or the query; before its types are looked at.
@@ -369,11 +333,11 @@ local function read_raw(request)
   local sent = request.method == "POST" and request.body or request.query or ""
   if sent:find "^%s*{" then
     local raw, why = host.decode(sent)
-    if not raw then invalid("The body is not JSON: " .. why .. ".") end
+    if not raw then refuse("The body is not JSON: " .. why .. ".") end
     return raw
   end
   local raw, name = host.form(sent)
-  if not raw then invalid("This is not form text: " .. name .. ".") end
+  if not raw then refuse("This is not form text: " .. name .. ".") end
   return raw
 end
 
@@ -383,8 +347,7 @@ local function answer(box, request)
   local whole = route.whole and raw[route.whole] ~= nil
   local given = whole and {} or route.type and params.read(route, raw) or params.plain(raw)
   if route.type then check_bounds(given, route.type) end
-  local value, err, reply = route[4](box, given, ids, request)
-  if err then error(err) end
+  local value, reply = route[4](box, given, ids, request)
   return value and reply_with(value) or reply
 end
 

@@ -13,7 +13,10 @@
 
 local core = require "pinstripe.core"
 local clock = require "sandbox.clock"
+local common = require "sandbox.flows.common"
 local host = require "sandbox.host"
+
+local contains = common.contains
 
 local deliveries = {}
 
@@ -62,16 +65,10 @@ local function has_all(item, match)
   return true
 end
 
-local function names(list, ...)
-  for _, name in ipairs(list) do
-    for _, wanted in ipairs { ... } do
-      if name == wanted then return true end
-    end
-  end
-  return false
+local function wants(listener, type)
+  return contains(listener.enabled_events, "*") or contains(listener.enabled_events, type)
 end
 
--- Puts a delivery at the end of its destination's queue.
 local function enqueue(state, item)
   local queue = state.queues[item.destination] or host.array {}
   state.queues[item.destination] = queue
@@ -79,10 +76,13 @@ local function enqueue(state, item)
   queue[#queue + 1] = item.id
 end
 
--- Queues a new delivery, {event = id, type, account, destination, owner}.
-local function add(state, item)
+-- Queues a new delivery of an event ({id, type} in an account) to a destination; `owner` has that if it is an endpoint.
+local function add(state, event, type, account, destination, owner)
   state.count = state.count + 1
-  item.id, item.attempts = "delivery_" .. state.count, 0
+  local item = {
+    id = "delivery_" .. state.count, event = event, type = type, account = account, destination = destination,
+    owner = owner, attempts = 0,
+  }
   state.items[item.id] = item
   state.order[#state.order + 1] = item.id
   enqueue(state, item)
@@ -110,37 +110,35 @@ local function compose(box, item, secret, api_version)
   }
 end
 
--- Changes how many deliveries to endpoints are under way for an event; listeners do not count.
+-- Changes how many deliveries to endpoints are under way for an event; listeners do not count. Returns the event.
 local function count_pending(box, item, change)
   local event = item.owner and event_of(box, item)
-  if event and event.pending_webhooks then
-    event.pending_webhooks = math.max(0, event.pending_webhooks + change)
-  end
+  if event and event.pending_webhooks then event.pending_webhooks = math.max(0, event.pending_webhooks + change) end
+  return event
 end
 
--- A delivery is over.
 local function settle(box, item, status)
   item.status, item.next_attempt = status, nil
-  count_pending(box, item, -1)
-  local event = item.owner and status ~= "delivered" and event_of(box, item)
-  if event then box:store(item.account):private(event).undelivered = true end
+  local event = count_pending(box, item, -1)
+  if event and status ~= "delivered" then box:store(item.account):private(event).undelivered = true end
 end
 
 -- What of an endpoint matters here; nil of one that is disabled. `own`, `connected`: whose events it wants.
 local function facts_of(store, endpoint)
-  local private = store:private(endpoint)
   if endpoint.status ~= "enabled" then return nil end
   if endpoint.object == "webhook_endpoint" then
+    local private = store:private(endpoint)
     return {
       url = endpoint.url, secret = private.secret, api_version = endpoint.api_version, thin = false,
       own = not private.connect, connected = private.connect,
     }
   end
-  local from = endpoint.events_from or {}
-  return endpoint.type == "webhook_endpoint" and {
-    url = endpoint.webhook_endpoint.url, secret = endpoint.webhook_endpoint.signing_secret,
-    api_version = endpoint.snapshot_api_version, thin = endpoint.event_payload == "thin",
-    own = not from[1] or names(from, "self", "@self"), connected = names(from, "other_accounts", "@accounts"),
+  local from, hook = endpoint.events_from or {}, endpoint.type == "webhook_endpoint" and endpoint.webhook_endpoint
+  return hook and {
+    url = hook.url, secret = hook.signing_secret, api_version = endpoint.snapshot_api_version,
+    thin = endpoint.event_payload == "thin",
+    own = not from[1] or contains(from, "self") or contains(from, "@self"),
+    connected = contains(from, "other_accounts") or contains(from, "@accounts"),
   } or nil
 end
 
@@ -155,11 +153,8 @@ local function endpoint_of(box, item)
   end
 end
 
--- Queues a delivery like this one.
 local function add_twin(box, item)
-  add(box.state.deliveries, {
-    event = item.event, type = item.type, account = item.account, destination = item.destination, owner = item.owner,
-  })
+  add(box.state.deliveries, item.event, item.type, item.account, item.destination, item.owner)
   count_pending(box, item, 1)
 end
 
@@ -173,9 +168,8 @@ local function start(box, item)
   end
   item.status = "sending"
   state.sending[item.destination] = item.id
-  box.server.deliver {
-    id = box.epoch .. "." .. item.id, url = endpoint.url, body = body, headers = headers, timeout = TIMEOUT,
-  }
+  local id = box.epoch .. "." .. item.id
+  box.server.deliver { id = id, url = endpoint.url, body = body, headers = headers, timeout = TIMEOUT }
 end
 
 -- Sends the first of a destination's queue if nothing of it is in flight.
@@ -186,29 +180,20 @@ local function pump(box, destination)
   while queue and queue[1] and not state.sending[destination] do start(box, state.items[table.remove(queue, 1)]) end
 end
 
-local function sorted_keys(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 local function pump_all(box)
-  for _, destination in ipairs(sorted_keys(box.state.deliveries.queues)) do pump(box, destination) end
+  for _, destination in ipairs(common.keys(box.state.deliveries.queues)) do pump(box, destination) end
 end
 
 -- ---- Events ----
 
 -- Queues an event for the endpoints in a store that want it as `whose`: "own" or "connected". Returns how many.
 local function queue_for(call, event, store, whose)
-  local count = 0
+  local count, is_thin = 0, event.object ~= "event"
   for _, kind in ipairs(ENDPOINTS) do
     for endpoint in store:newest(kind) do
-      local facts = names(endpoint.enabled_events, "*", event.type) and facts_of(store, endpoint)
-      if facts and facts[whose] and facts.thin == (event.object ~= "event") then
-        add(call.box.state.deliveries, {
-          event = event.id, type = event.type, account = call.account, destination = endpoint.id, owner = store.account,
-        })
+      local facts = wants(endpoint, event.type) and facts_of(store, endpoint)
+      if facts and facts[whose] and facts.thin == is_thin then
+        add(call.box.state.deliveries, event.id, event.type, call.account, endpoint.id, store.account)
         count = count + 1
       end
     end
@@ -232,18 +217,10 @@ end
 
 -- Answers those who wait for a flush, once nothing is queued or in flight.
 local function end_flush(box)
-  local flush, state = box.flushing, box.state.deliveries
-  if not flush or next(state.sending) then return end
+  local flush = box.flushing
+  if not flush or next(box.state.deliveries.sending) then return end
   box.flushing = nil
   for _, key in ipairs(flush.keys) do box.server.finish(key, flush.reply(flush.counts)) end
-end
-
--- After a failed attempt: another one later, or the end.
-local function try_later(box, item)
-  local delay = RETRIES[item.attempts]
-  if not delay then return settle(box, item, "failed") end
-  item.status, item.next_attempt = "retrying", clock.now(box) + delay
-  clock.at(box, item.next_attempt, "webhook_endpoints.retry", { delivery = item.id }, item.account, item.owner)
 end
 
 --- The front carried out a delivery: a status, or nil and an error.
@@ -255,9 +232,14 @@ function deliveries.done(box, key, status, err)
   local good = status and status >= 200 and status < 300
   state.sending[item.destination] = nil
   item.attempts, item.response_status, item.error = item.attempts + 1, status, err
-  if good then settle(box, item, "delivered") else try_later(box, item) end
-  local counts = box.flushing and box.flushing.counts or {}
-  local outcome = good and "delivered" or "failed"
+  local delay = not good and RETRIES[item.attempts]
+  if delay then
+    item.status, item.next_attempt = "retrying", clock.now(box) + delay
+    clock.at(box, item.next_attempt, "webhook_endpoints.retry", { delivery = item.id }, item.account, item.owner)
+  else
+    settle(box, item, good and "delivered" or "failed")
+  end
+  local counts, outcome = box.flushing and box.flushing.counts or {}, good and "delivered" or "failed"
   counts[outcome] = (counts[outcome] or 0) + 1
   pump(box, item.destination)
   end_flush(box)
@@ -274,24 +256,19 @@ end
 
 -- ---- Listeners ----
 
--- Takes what was logged since the last time into a listener's queue.
-local function fill(box, listener)
-  local state = box.state.deliveries
-  local log = state.events
-  for i = listener.position + 1, #log, 2 do
-    local event = box:store(log[i]):get("event", log[i + 1])
-    if event and names(listener.enabled_events, "*", event.type) then
-      add(state, { event = event.id, type = event.type, account = log[i], destination = listener.id })
-    end
-  end
-  listener.position = #log
-end
-
+-- Takes what was logged since the last time into the listeners' queues.
 local function fill_all(box)
   local state = box.state.deliveries
-  for _, id in ipairs(sorted_keys(state.listeners)) do fill(box, state.listeners[id]) end
+  local log = state.events
+  for _, id in ipairs(common.keys(state.listeners)) do
+    local listener = state.listeners[id]
+    for i = listener.position + 1, #log, 2 do
+      local event = box:store(log[i]):get("event", log[i + 1])
+      if event and wants(listener, event.type) then add(state, event.id, event.type, log[i], id) end
+    end
+    listener.position = 0
+  end
   state.events = host.array {}
-  for _, listener in pairs(state.listeners) do listener.position = 0 end
 end
 
 --- A new listener in the host's own process: it gets events from now on.
@@ -305,7 +282,6 @@ end
 
 function deliveries.listener(box, id) return box.state.deliveries.listeners[id] end
 
---- Takes a listener away, with what it has not pulled.
 function deliveries.unlisten(box, id)
   local state = box.state.deliveries
   fill_all(box)
@@ -323,8 +299,7 @@ function deliveries.pull(box, listener, limit)
   for i = 1, count do
     local item = state.items[queue[i]]
     local body, headers = compose(box, item, listener.secret)
-    item.attempts = item.attempts + 1
-    item.status = body and "delivered" or "dropped"
+    item.attempts, item.status = item.attempts + 1, body and "delivered" or "dropped"
     if body then
       pulled[#pulled + 1] = { id = item.id, event = item.event, type = item.type, body = body, headers = headers }
     end
@@ -365,23 +340,22 @@ end
 local function change_pending(box, match, change)
   fill_all(box)
   local state, count = box.state.deliveries, 0
-  for _, destination in ipairs(sorted_keys(state.queues)) do
+  for _, destination in ipairs(common.keys(state.queues)) do
     local queue, places = state.queues[destination], {}
     for i = #queue, 1, -1 do
       if has_all(state.items[queue[i]], match) then places[#places + 1] = i end
     end
     count = count + #places
-    change(queue, places)
+    change(queue, places, state.items)
   end
   return count
 end
 
 --- What is pending and matches {destination, type, event} is sent twice.
 function deliveries.duplicate(box, match)
-  local state = box.state.deliveries
-  return change_pending(box, match, function(queue, places)
+  return change_pending(box, match, function(queue, places, items)
     for _, i in ipairs(places) do
-      add_twin(box, state.items[queue[i]])
+      add_twin(box, items[queue[i]])
       table.insert(queue, i + 1, table.remove(queue))
     end
   end)
@@ -389,9 +363,8 @@ end
 
 --- What is pending and matches is never sent.
 function deliveries.drop(box, match)
-  local state = box.state.deliveries
-  return change_pending(box, match, function(queue, places)
-    for _, i in ipairs(places) do settle(box, state.items[table.remove(queue, i)], "dropped") end
+  return change_pending(box, match, function(queue, places, items)
+    for _, i in ipairs(places) do settle(box, items[table.remove(queue, i)], "dropped") end
   end)
 end
 
@@ -399,13 +372,13 @@ end
 function deliveries.reorder(box, match)
   return change_pending(box, match, function(queue, places)
     local moved = #places < 2
+    local function swap(a, b) queue[a], queue[b] = queue[b], queue[a] end
     for n = #places, 2, -1 do
       local m = 1 + math.floor(host.random() * n)
       moved = moved or m ~= n
-      local a, b = places[n], places[m]
-      queue[a], queue[b] = queue[b], queue[a]
+      swap(places[n], places[m])
     end
-    if not moved then queue[places[1]], queue[places[2]] = queue[places[2]], queue[places[1]] end
+    if not moved then swap(places[1], places[2]) end
   end)
 end
 
@@ -421,14 +394,15 @@ end
 
 --- Sends an event once more, to one destination or to all that ever had it. Returns how many deliveries that makes.
 function deliveries.resend(box, event_id, destination)
-  local again, done = {}, {}
+  local count, done = 0, {}
   for _, item in ipairs(deliveries.list(box, { event = event_id, destination = destination })) do
-    if not done[item.destination] then again[#again + 1] = item end
-    done[item.destination] = true
+    if not done[item.destination] then
+      done[item.destination], count = true, count + 1
+      add_twin(box, item)
+    end
   end
-  for _, item in ipairs(again) do add_twin(box, item) end
   pump_all(box)
-  return #again
+  return count
 end
 
 --- After a reset or a restore: nothing is in flight any more, and what was is sent again.

@@ -1,5 +1,5 @@
 --- Events: one for each transition, in order, with the object as GET shows it at that moment. Objects are changed by
---- replacing fields, never inside them, so an event keeps the object's fields, not copies of what they hold.
+--- replacing fields, never inside them, and once stored through the store alone: so an event needs no deep copy.
 
 local deliveries = require "sandbox.deliveries"
 local host = require "sandbox.host"
@@ -13,9 +13,12 @@ local events = {
 
 local unexpanded = {}
 
-local function snapshot(call, object)
+-- Lists inside an object hold objects that change by themselves: only those are copied.
+local function data_of(call, object, previous)
+  local data = { object = false, previous_attributes = previous }
   local shown = render.object(call, object, unexpanded)
-  return shown == object and host.fields(object) or shown
+  if shown == object then call.store:show(object, data) else data.object = host.copy(shown) end
+  return data
 end
 
 --- Emits an event of a type that the table has; of another, nothing. `previous`: what changed fields had before.
@@ -28,7 +31,7 @@ function events.emit(call, type, object, previous)
     object = "event",
     api_version = spec.version,
     created = call:now(),
-    data = { object = snapshot(call, object), previous_attributes = previous },
+    data = data_of(call, object, previous),
     livemode = false,
     pending_webhooks = 0,
     request = { id = call.request_id or host.null, idempotency_key = call.key or host.null },

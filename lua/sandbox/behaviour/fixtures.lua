@@ -67,7 +67,7 @@ end
 local function add_pairs(pairs_of, name, value)
   if value == host.null then return end
   if type(value) ~= "table" then
-    pairs_of[#pairs_of + 1] = name .. "=" .. escape(math.tointeger(value) or value)
+    pairs_of[#pairs_of + 1] = name .. "=" .. escape(math.type(value) == "float" and math.tointeger(value) or value)
   elseif host.is_array(value) then
     for i, item in ipairs(value) do add_pairs(pairs_of, ("%s[%d]"):format(name, i - 1), item) end
   else
@@ -75,7 +75,8 @@ local function add_pairs(pairs_of, name, value)
   end
 end
 
-local function form(params)
+--- Params as form text.
+function fixtures.form(params)
   local pairs_of = {}
   for _, name in ipairs(sorted_keys(params)) do add_pairs(pairs_of, escape(name), params[name]) end
   return table.concat(pairs_of, "&")
@@ -87,11 +88,11 @@ local function request_of(fixture, results, authorization)
   for name, value in pairs(fixture.headers or {}) do headers[name:lower()] = fill(results, value) end
   local request = { method = method, path = fill(results, fixture.path), headers = headers }
   if method ~= "POST" then
-    request.query = form(params)
+    request.query = fixtures.form(params)
   elseif request.path:find "^/v2/" then
     request.body, request.headers["content-type"] = host.encode(params), "application/json"
   else
-    request.body, request.headers["content-type"] = form(params), "application/x-www-form-urlencoded"
+    request.body, request.headers["content-type"] = fixtures.form(params), "application/x-www-form-urlencoded"
   end
   return request
 end

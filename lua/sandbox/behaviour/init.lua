@@ -197,7 +197,20 @@ local function handler_of(operation)
     or actions.run
 end
 
+local METHODS = { "GET", "POST", "DELETE" }
+
+-- The error of a path that the table does not have; of a method that nothing has, where the path has others, a 405.
 local function unknown_url(request)
+  local allowed, known = {}, false
+  for _, method in ipairs(METHODS) do
+    known = known or method == request.method
+    if host.route(method, request.path) then allowed[#allowed + 1] = method end
+  end
+  if allowed[1] and not known then
+    local list = table.concat(allowed, ", ")
+    local message = ("%s takes %s, not %s."):format(request.path, list, request.method)
+    return errors.new(405, "invalid_request_error", { message = message }, { Allow = list })
+  end
   local hint = request.path:sub(-1) == "/" and " A path has no slash at its end." or ""
   return errors.new(404, "invalid_request_error", {
     message = ("Unrecognized request URL (%s: %s).%s"):format(request.method, request.path, hint),
@@ -217,21 +230,18 @@ local function routed(request, id, ...)
   return operation, ids
 end
 
-local function route(request)
-  return routed(request, host.route(request.method, request.path))
-end
-
 -- The version that a request names; an empty header names none.
 local function version_of(headers)
   local version = headers["stripe-version"]
   return version ~= "" and version or nil
 end
 
--- The call that a request makes: who, what, with what. Raises what is wrong before anything has happened.
-local function open(box, request, request_id)
+-- The call that a request makes: who, what, with what. Raises what is wrong before anything has happened. The rest of
+-- the arguments is what host.route gave.
+local function open(box, request, request_id, ...)
   local headers, version = request.headers, version_of(request.headers)
   local kind, platform = accounts.authenticate(request)
-  local operation, ids = route(request)
+  local operation, ids = routed(request, ...)
   accounts.check_scope(kind, operation)
   local header = headers["stripe-account"]
   local account = accounts.acting(box, platform, header)
@@ -299,16 +309,24 @@ local function carry_out(box, request, this)
   return reply
 end
 
-local function answer(box, request, request_id)
-  local ok, this = pcall(open, box, request, request_id)
+local function answer(box, request, request_id, ...)
+  local ok, this = pcall(open, box, request, request_id, ...)
   if not ok then return failure(this, nil, request.path) end
   return carry_out(box, request, this), this
 end
 
-local function public(box, request)
+-- What the table does not have: what is served without a key, or another path for an operation that it has.
+local function answer_other(box, request, request_id)
   for prefix, serve in pairs(flows.routes) do
-    if request.path:find(prefix, 1, true) == 1 then return serve(box, request) end
+    local reply = request.path:find(prefix, 1, true) == 1 and serve(box, request)
+    if reply then return reply end
   end
+  return answer(box, request, request_id, host.route(request.method, request.path))
+end
+
+local function dispatch(box, request, request_id, id, ...)
+  if not id then return answer_other(box, request, request_id) end
+  return answer(box, request, request_id, id, ...)
 end
 
 -- Control requests throw no dice: a snapshot changes nothing.
@@ -327,8 +345,7 @@ function Box:handle(request)
   local reply, fault = faults.before(self, request)
   local this
   if not reply then
-    reply = public(self, request)
-    if not reply then reply, this = answer(self, request, request_id) end
+    reply, this = dispatch(self, request, request_id, host.route(request.method, request.path))
     if fault then reply = faults.after(self, reply, fault, this) end
     if reply.delay and this and this.key then idempotency.hold(self, this, reply.delay) end
   end

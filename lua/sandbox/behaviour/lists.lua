@@ -23,7 +23,8 @@ local no_filter = {
 -- Kinds of fields that hold more than one value, which no index knows.
 local whole = { ref = true, object = true, array = true, union = true }
 
-local function in_range(range)
+--- The test of a number against {gt, gte, lt, lte}, or against one number.
+function lists.in_range(range)
   if type(range) ~= "table" then return function(value) return value == range end end
   return function(value)
     return type(value) == "number" and not (range.gt and value <= range.gt or range.gte and value < range.gte
@@ -45,7 +46,7 @@ local function is_like(value, wanted)
     return value == wanted
   end
   if host.is_array(wanted) then return contains(wanted, value) end
-  if type(value) ~= "table" then return in_range(wanted)(value) end
+  if type(value) ~= "table" then return lists.in_range(wanted)(value) end
   for name, part in pairs(wanted) do
     if not is_like(value[name], part) then return false end
   end
@@ -203,7 +204,7 @@ local function page_of_kind(store, kind, query)
     if store:is_sorted(kind) then
       from, to = created_bounds(store, kind, query.created)
     else
-      local within = in_range(query.created)
+      local within = lists.in_range(query.created)
       query.tests = query.tests or {}
       query.tests[#query.tests + 1] = function(object) return within(object.created) end
     end

@@ -163,7 +163,6 @@ local function check_metadata(values, path)
     local wrong = #key > MOST_KEY and ("keys have at most %d characters"):format(MOST_KEY)
       or type(value) == "string" and #value > MOST_VALUE and utf8.len(value) > MOST_VALUE
         and ("values have at most %d characters"):format(MOST_VALUE)
-      or not utf8.len(key) and "keys are UTF-8"
       or key:find "[%[%]]" and "keys hold no brackets"
     if wrong then error(errors.invalid { message = "Invalid metadata: " .. wrong, param = nested(path, key) }) end
   end
@@ -228,7 +227,8 @@ end
 
 -- Reads the fields of an object; unknown ones are an error of all of them, then missing ones, then wrong ones.
 local function read_fields(raw, by_name, required, path, more)
-  local keys, unknown, values = keys_of(raw), nil, {}
+  local keys, unknown = keys_of(raw), nil
+  local values = { a = nil, b = nil, c = nil, d = nil } -- room for four
   for i = 1, #keys do
     local key = keys[i]
     if not by_name[key] and not (more and more[key]) then

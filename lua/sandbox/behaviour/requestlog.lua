@@ -1,7 +1,8 @@
 --- The log of requests: what came last, for assertions of tests.
 ---
---- A ring of the last 2,000, one small table each, which refers to strings that exist anyway. It is no part of the
---- state: a snapshot leaves it out, a restore leaves it alone. Keys of the API are never shown, nor bodies over 4 KiB.
+--- A ring of the last 2,000, one small table each, used again and again, which refers to strings that exist anyway. It
+--- is no part of the state: a snapshot leaves it out, a restore leaves it alone. Keys of the API are never shown, nor
+--- bodies over 4 KiB.
 
 local host = require "sandbox.host"
 
@@ -17,21 +18,16 @@ end
 function requestlog.add(box, request, reply, call)
   local log, headers, body = box.log, request.headers, request.body
   local count = log.count
-  log.count = count + 1
-  log[count % MOST + 1] = {
-    time = host.time(),
-    method = request.method,
-    path = request.path,
-    query = request.query,
-    body = body and #body <= MOST_BODY and body or nil,
-    status = reply.status,
-    fault = reply.fault,
-    operation = call and call.operation and call.operation.id,
-    account = call and call.account,
-    authorization = headers.authorization,
-    idempotency_key = headers["idempotency-key"],
-    request_id = call and call.request_id,
-  }
+  local entry = log[count % MOST + 1] or {}
+  log.count, log[count % MOST + 1] = count + 1, entry
+  entry.time = host.time()
+  entry.method, entry.path, entry.query = request.method, request.path, request.query
+  entry.body = body and #body <= MOST_BODY and body or nil
+  entry.status, entry.fault = reply.status, reply.fault
+  entry.operation = call and call.operation and call.operation.id
+  entry.account = call and call.account
+  entry.authorization, entry.idempotency_key = headers.authorization, headers["idempotency-key"]
+  entry.request_id = call and call.request_id
 end
 
 -- What each parameter of a query asks of an entry.

@@ -10,48 +10,39 @@
 --- AND and OR do not mix; without a word between them clauses are joined by AND. The value null asks whether a field is
 --- there. A page's token holds where the page ends and the query that it belongs to.
 
-local errors = require "sandbox.errors"
+local common = require "sandbox.flows.common"
 local host = require "sandbox.host"
 
-local null = host.null
+local null, given = host.null, common.given
 local search = {}
 
-local MOST_CLAUSES, SHORTEST_PART, DEFAULT_LIMIT, MOST_LIMIT = 10, 3, 10, 100
+local MOST_CLAUSES, SHORTEST_PART, USUAL_LIMIT, MOST_LIMIT = 10, 3, 10, 100
 
+-- The fields of each kind, by type; NAME=PLACE where it stands elsewhere in the object than its name says.
 local FIELDS = {
   charge = {
-    amount = "number", created = "number", currency = "token", customer = "id", disputed = "token", refunded = "token",
-    status = "token", ["billing_details.address.postal_code"] = "token",
+    number = "amount created", id = "customer",
+    token = "currency disputed refunded status billing_details.address.postal_code",
   },
-  customer = { created = "number", email = "string", name = "string", phone = "string" },
+  customer = { number = "created", string = "email name phone" },
   invoice = {
-    created = "number", currency = "token", customer = "id", number = "string", receipt_number = "string",
-    status = "token", subscription = "id", total = "number", last_finalization_error_code = "token",
-    last_finalization_error_type = "token",
+    number = "created total", id = "customer subscription=parent.subscription_details.subscription",
+    string = "number receipt_number",
+    token = "currency status last_finalization_error_code=last_finalization_error.code "
+      .. "last_finalization_error_type=last_finalization_error.type",
   },
-  payment_intent = { amount = "number", created = "number", currency = "token", customer = "id", status = "token" },
-  price = { active = "token", currency = "token", lookup_key = "string", product = "id", type = "token" },
-  product = { active = "token", description = "string", name = "string", shippable = "token", url = "string" },
-  subscription = { canceled_at = "number", created = "number", status = "token" },
+  payment_intent = { number = "amount created", id = "customer", token = "currency status" },
+  price = { id = "product", string = "lookup_key", token = "active currency type" },
+  product = { string = "description name url", token = "active shippable" },
+  subscription = { number = "canceled_at created", token = "status" },
 }
 
 -- payment_method_details.card.last4: any type of payment method may stand in the middle.
 local DETAILS = { brand = "token", exp_month = "number", exp_year = "number", fingerprint = "token", last4 = "token" }
 
--- Fields whose place in the object is another than their name.
-local PLACES = {
-  invoice = {
-    last_finalization_error_code = { "last_finalization_error", "code" },
-    last_finalization_error_type = { "last_finalization_error", "type" },
-    subscription = { "parent", "subscription_details", "subscription" },
-  },
-}
-
 local OPERATORS = { token = ":", id = ":", string = ": ~", number = ": < > <= >=" }
 
-local function refuse(message)
-  error(errors.invalid { message = message, param = "query" })
-end
+local function refuse(message, ...) common.refuse(message:format(...), "query") end
 
 -- ---- Text to clauses
 
@@ -60,7 +51,7 @@ local function quoted(text, at)
   local quote, parts, from = text:sub(at, at), {}, at + 1
   while true do
     local stop = text:find("[\\" .. quote .. "]", from)
-    if not stop then refuse("The search query has a quote that is not closed, at character " .. at .. ".") end
+    if not stop then refuse("The search query has a quote that is not closed, at character %d.", at) end
     parts[#parts + 1] = text:sub(from, stop - 1)
     if text:sub(stop, stop) == quote then return table.concat(parts), stop + 1 end
     parts[#parts + 1] = text:sub(stop + 1, stop + 1)
@@ -68,51 +59,46 @@ local function quoted(text, at)
   end
 end
 
+-- The value that begins at `at` (nil for null), and what stands behind it.
 local function read_value(text, at)
-  local first = text:sub(at, at)
-  if first == '"' or first == "'" then
-    local value, after = quoted(text, at)
-    return { text = value }, after
-  end
+  if text:find("^[\"']", at) then return quoted(text, at) end
   local word, after = text:match("^([%w_.@+-]+)()", at)
-  if not word then refuse("The search query lacks a value at character " .. at .. ".") end
-  return word == "null" and { null = true } or { text = word }, after
+  if not word then refuse("The search query lacks a value at character %d.", at) end
+  return word ~= "null" and word or nil, after
 end
 
--- A field's name, or the key of metadata["key"].
+-- A field's name, or the place of metadata["key"].
 local function read_field(text, at)
   local bracket = text:match("^metadata%s*%[%s*()", at)
-  if bracket then
-    if not text:match([[^["']()]], bracket) then refuse([[A metadata key is quoted: metadata["key"]:"value".]]) end
-    local key, after = quoted(text, bracket)
-    local close = text:match("^%s*%]()", after)
-    if not close then refuse([[A metadata key ends with a bracket: metadata["key"]:"value".]]) end
-    return { "metadata", key }, close
+  if not bracket then
+    local name, after = text:match("^([%a_][%w_.]*)()", at)
+    return name, after
   end
-  local name, after = text:match("^([%a_][%w_.]*)()", at)
-  return name, after
+  if not text:find("^[\"']", bracket) then refuse [[A metadata key is quoted: metadata["key"]:"value".]] end
+  local key, after = quoted(text, bracket)
+  local close = text:match("^%s*%]()", after)
+  if not close then refuse [[A metadata key ends with a bracket: metadata["key"]:"value".]] end
+  return { "metadata", key }, close
 end
 
-local function read_clause(text, at)
-  local clause, start = {}, at
-  local word = text:match("^[nN][oO][tT]%s+()", at)
-  at = text:match("^%-%s*()", at) or word or at
+local function read_clause(text, start)
+  local clause = {}
+  local at = text:match("^%-%s*()", start) or text:match("^[nN][oO][tT]%s+()", start) or start
   clause.negated = at > start
   clause.field, at = read_field(text, at)
   if not clause.field then
-    refuse("The search query can't be read at character " .. start
-      .. [[. Clauses look like name:"value" or metadata["key"]:"value".]])
+    refuse("The search query can't be read at character %d. Clauses look like %s.", start,
+      [[name:"value" or metadata["key"]:"value"]])
   end
   clause.operator, at = text:match("^%s*([<>:~]=?)%s*()", at)
-  if not clause.operator or clause.operator == ":=" or clause.operator == "~=" then
-    refuse("The search query lacks an operator (: ~ < > <= >=) behind a field, in the clause at character "
-      .. start .. ".")
+  if not clause.operator or clause.operator:find "^[:~]=" then
+    refuse("The search query lacks an operator (: ~ < > <= >=) behind a field, in the clause at character %d.", start)
   end
   clause.value, at = read_value(text, at)
   return clause, at
 end
 
--- The word that joins at `at`: "and" or "or" and what stands behind it; a space alone is AND.
+-- The word that joins at `at`, "and" or "or", and what stands behind it; a space alone is AND.
 local function read_joint(text, at)
   local word, after = text:match("^(%a+)%s+()", at)
   word = word and word:lower()
@@ -122,21 +108,19 @@ end
 
 local function read(text)
   local clauses, joint = {}, nil
-  local at = text:match("^%s*()")
-  if at > #text then refuse("The search query is empty.") end
+  local at = text:match "^%s*()"
+  if at > #text then refuse "The search query is empty." end
   while true do
     clauses[#clauses + 1], at = read_clause(text, at)
     local behind = text:match("^%s*()", at)
     if behind > #text then break end
-    if behind == at then refuse("The search query has no space before character " .. at .. ".") end
+    if behind == at then refuse("The search query has no space before character %d.", at) end
     local word
     word, at = read_joint(text, behind)
-    if joint and word ~= joint then refuse("A search query can't join clauses with AND as well as OR.") end
+    if joint and word ~= joint then refuse "A search query can't join clauses with AND as well as OR." end
     joint = word
   end
-  if #clauses > MOST_CLAUSES then
-    refuse(("A search query can have %d clauses, not %d."):format(MOST_CLAUSES, #clauses))
-  end
+  if #clauses > MOST_CLAUSES then refuse("A search query can have %d clauses, not %d.", MOST_CLAUSES, #clauses) end
   return clauses, joint
 end
 
@@ -148,32 +132,24 @@ local function split(name)
   return path
 end
 
--- The type of a field and its place in the object.
+-- Of each field of a kind its type and its place in the object.
+local function fields_of(kind)
+  local fields = {}
+  for type, names in pairs(FIELDS[kind]) do
+    for name, place in names:gmatch "([^%s=]+)=?(%S*)" do
+      fields[name] = { type = type, path = split(place ~= "" and place or name) }
+    end
+  end
+  return fields
+end
+
 local function resolve(kind, field)
   if type(field) == "table" then return "token", field end
-  local found = FIELDS[kind][field]
-  local detail = field:match "^payment_method_details%.[%w_]+%.([%w_]+)$"
-  if not found and kind == "charge" then found = DETAILS[detail] end
-  if not found then
-    local names = {}
-    for name in pairs(FIELDS[kind]) do names[#names + 1] = name end
-    table.sort(names)
-    refuse(("Field `%s` is not a search field of %s. Its fields are %s and metadata."):format(field, kind,
-      table.concat(names, ", ")))
-  end
-  return found, PLACES[kind] and PLACES[kind][field] or split(field)
-end
-
-local function look_up(object, path)
-  for i = 1, #path do
-    if type(object) ~= "table" then return nil end
-    object = object[path[i]]
-  end
-  if object ~= null then return object end
-end
-
-local function is_null(object, path)
-  return look_up(object, path) == nil
+  local fields, detail = fields_of(kind), field:match "^payment_method_details%.[%w_]+%.([%w_]+)$"
+  if fields[field] then return fields[field].type, fields[field].path end
+  if kind == "charge" and DETAILS[detail] then return DETAILS[detail], split(field) end
+  refuse("Field `%s` is not a search field of %s. Its fields are %s and metadata.", field, kind,
+    table.concat(common.keys(fields), ", "))
 end
 
 local COMPARE = {
@@ -184,69 +160,54 @@ local COMPARE = {
   [">="] = function(a, b) return a >= b end,
 }
 
-local function by_number(path, operator, text)
-  local number = tonumber(text)
-  if not number then refuse(("The search query compares a number with `%s`."):format(text)) end
-  local compare = COMPARE[operator]
-  return function(object)
-    local value = tonumber(look_up(object, path))
-    return value ~= nil and compare(value, number)
+-- What a value must be to pass: function(value) → bool.
+local function test_of(type, operator, text)
+  if type == "number" then
+    local number, compare = tonumber(text), COMPARE[operator]
+    if not number then refuse("The search query compares a number with `%s`.", text) end
+    return function(value) return tonumber(value) ~= nil and compare(tonumber(value), number) end
   end
-end
-
-local function by_part(path, text)
-  if utf8.len(text) and utf8.len(text) < SHORTEST_PART then
-    refuse(("A part to be searched with ~ has at least %d characters."):format(SHORTEST_PART))
+  if type == "id" then return function(value) return tostring(value) == text end end
+  if operator == "~" and (utf8.len(text) or SHORTEST_PART) < SHORTEST_PART then
+    refuse("A part to be searched with ~ has at least %d characters.", SHORTEST_PART)
   end
   text = text:lower()
-  return function(object)
-    local value = look_up(object, path)
-    return type(value) == "string" and value:lower():find(text, 1, true) ~= nil
-  end
-end
-
-local function by_text(path, text, exact)
-  if not exact then text = text:lower() end
-  return function(object)
-    local value = look_up(object, path)
-    if value == nil or type(value) == "table" then return false end
-    value = tostring(value)
-    return (exact and value or value:lower()) == text
+  return function(value)
+    local low = tostring(value):lower()
+    return low == text or operator == "~" and low:find(text, 1, true) ~= nil
   end
 end
 
 local function compile_clause(kind, clause)
-  local type, path = resolve(kind, clause.field)
-  local operator, value = clause.operator, clause.value
-  local allowed = (" " .. OPERATORS[type] .. " "):find(" " .. operator .. " ", 1, true)
-  if not allowed or value.null and operator ~= ":" then
-    refuse(("The search query can't use %s with `%s`; what can be used is %s"):format(operator,
-      table.concat(path, "."), value.null and ":" or OPERATORS[type]))
+  local type_of, path = resolve(kind, clause.field)
+  local operator, text = clause.operator, clause.value
+  local usable = text and OPERATORS[type_of] or ":"
+  if not common.among(usable, operator) then
+    refuse("The search query can't use %s with `%s`; what can be used is %s", operator, table.concat(path, "."), usable)
   end
-  if value.null then return function(object) return is_null(object, path) end end
-  if operator == "~" then return by_part(path, value.text) end
-  if type == "number" then return by_number(path, operator, value.text) end
-  return by_text(path, value.text, type == "id"), type
+  local passes = text and test_of(type_of, operator, text)
+  return function(object)
+    local value = object
+    for _, name in ipairs(path) do
+      if type(value) ~= "table" then value = nil else value = value[name] end
+    end
+    value = given(value)
+    local found
+    if passes then found = value ~= nil and type(value) ~= "table" and passes(value) else found = value == nil end
+    return found ~= clause.negated
+  end, type_of == "id" and #path == 1
 end
-
-local function negate(matches)
-  return function(object) return not matches(object) end
-end
-
 
 -- The predicate of a query, and a field and its value that all it finds have in common, if the store has an index of
 -- it.
 local function compile(kind, text)
   local clauses, joint = read(text)
-  local tests, narrow = {}, nil
+  local tests, narrow, wanted = {}, nil, joint == "or"
   for i, clause in ipairs(clauses) do
-    local matches, type = compile_clause(kind, clause)
-    tests[i] = clause.negated and negate(matches) or matches
-    if type == "id" and joint ~= "or" and not clause.negated and clause.value.text and not PLACES[kind] then
-      narrow = { field = clause.field, value = clause.value.text }
-    end
+    local indexed
+    tests[i], indexed = compile_clause(kind, clause)
+    if indexed and not wanted and not clause.negated and clause.value then narrow = clause end
   end
-  local wanted = joint == "or"
   return function(object)
     for i = 1, #tests do
       if tests[i](object) == wanted then return wanted end
@@ -257,7 +218,6 @@ end
 
 -- ---- Pages
 
--- What tells two queries apart within a token.
 local function checksum(text)
   local sum = 2166136261
   for i = 1, #text do sum = ((sum ~ text:byte(i)) * 16777619) & 0xffffffff end
@@ -265,31 +225,16 @@ local function checksum(text)
 end
 
 -- A page's token: the row before which it ends, and its query.
-local function token(query, number)
-  return ("%08x%08x"):format(number ~ checksum(query), checksum(query))
-end
+local function token(query, number) return ("%08x%08x"):format(number ~ checksum(query), checksum(query)) end
 
 local function read_token(query, page)
   local hex, sum = page:match "^(%x%x%x%x%x%x%x%x)(%x%x%x%x%x%x%x%x)$"
-  if not hex or tonumber(sum, 16) ~= checksum(query) then
-    error(errors.invalid { message = ("Invalid page: '%s' is no page of this search."):format(page), param = "page" })
-  end
-  return tonumber(hex, 16) ~ checksum(query)
+  if hex and tonumber(sum, 16) == checksum(query) then return tonumber(hex, 16) ~ checksum(query) end
+  common.refuse(("Invalid page: '%s' is no page of this search."):format(page), "page")
 end
 
-local function read_limit(limit)
-  if limit and (limit < 1 or limit > MOST_LIMIT) then
-    error(errors.invalid {
-      message = ("Invalid integer: %d. The limit of a search is from 1 to %d."):format(limit, MOST_LIMIT),
-      code = "parameter_invalid_integer",
-      param = "limit",
-    })
-  end
-  return limit or DEFAULT_LIMIT
-end
-
--- Rows and their objects, the newest first, of those before row `before`.
-local function newest(store, kind, narrow, before)
+-- Rows and their objects that match, the newest first, of those before row `before`.
+local function matching(store, kind, matches, narrow, before)
   local numbers = narrow and store:indexed(kind, narrow.field, narrow.value)
   local i = (numbers and #numbers or math.min(store:rows(kind), before - 1)) + 1
   return function()
@@ -297,43 +242,32 @@ local function newest(store, kind, narrow, before)
       i = i - 1
       local number = numbers and numbers[i] or i
       local object = number < before and store:row(kind, number)
-      if object then return number, object end
+      if object and matches(object) then return number, object end
     end
-  end
-end
-
-local function count(call, kind, matches, narrow)
-  local total = 0
-  for _, object in newest(call.store, kind, narrow, math.maxinteger) do
-    if matches(object) then total = total + 1 end
-  end
-  return total
-end
-
-local function wants_count(call)
-  for _, path in ipairs(call.params.expand or {}) do
-    if path == "total_count" then return true end
   end
 end
 
 --- Answers a search: {object = "search_result", data, has_more, next_page, url, total_count if it is expanded}.
 function search.run(call)
-  local params, kind = call.params, call.operation.object
-  local limit = read_limit(params.limit)
+  local params, kind, store = call.params, call.operation.object, call.store
+  local limit = params.limit or USUAL_LIMIT
+  common.refuse_if(limit < 1 or limit > MOST_LIMIT, "Invalid integer: %d. The limit of a search is from 1 to %d.",
+    "limit", "parameter_invalid_integer", limit, MOST_LIMIT)
   local matches, narrow = compile(kind, params.query)
   local before = params.page and read_token(params.query, params.page) or math.maxinteger
-  local data, last, more = host.array {}, nil, false
-  for number, object in newest(call.store, kind, narrow, before) do
-    if matches(object) then
-      more = #data == limit
-      if more then break end
-      data[#data + 1], last = object, number
-    end
+  local data, last, more, total = host.array {}, nil, false, nil
+  for number, object in matching(store, kind, matches, narrow, before) do
+    more = #data == limit
+    if more then break end
+    data[#data + 1], last = object, number
+  end
+  if common.contains(params.expand, "total_count") then
+    total = 0
+    for _ in matching(store, kind, matches, narrow, math.maxinteger) do total = total + 1 end
   end
   return {
     object = "search_result", data = data, has_more = more, url = call.operation.path,
-    next_page = more and token(params.query, last) or null,
-    total_count = wants_count(call) and count(call, kind, matches, narrow) or nil,
+    next_page = more and token(params.query, last) or null, total_count = total,
   }
 end
 

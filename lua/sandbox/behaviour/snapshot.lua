@@ -30,14 +30,19 @@ end
 
 local out
 
+-- The table itself where nothing inside is shown otherwise: most of the state.
 local function table_out(t)
-  local shown = host.is_array(t) and host.array {} or {}
   if not is_plain(t) then
     local pairs_of = host.array {}
     for key, value in pairs(t) do pairs_of[#pairs_of + 1] = host.array { out(key), out(value) } end
     return { ["$pairs"] = pairs_of }
   end
-  for key, value in pairs(t) do shown[key] = out(value) end
+  local shown = t
+  for key, value in pairs(t) do
+    local other = out(value)
+    if other ~= value and shown == t then shown = host.fields(t) end
+    if other ~= value then shown[key] = other end
+  end
   return shown
 end
 

@@ -71,6 +71,17 @@ local function kinds_in_path(operation, returned)
   return found
 end
 
+-- What payment_method_data takes beside what the table says: a card, by its token or its number.
+local card = { kind = "object", name = "card", fields = {} }
+for name, kind in pairs { token = "string", number = "string", cvc = "string", exp_month = "int", exp_year = "int" } do
+  table.insert(card.fields, { name = name, kind = kind })
+end
+
+local function add_card(fields)
+  if fields.card or not (fields.type and fields.type.values) then return end
+  fields.card, fields.type.values = card, table.move(fields.type.values, 1, #fields.type.values, 2, { "card" })
+end
+
 --- An operation: the table's facts, and `by_name` (parameters), `required` (names), `kinds` (what it returns, or
 --- lists), `object` (the first of them), `path_kinds` (for each id in the path), `earlier` (what older versions of it
 --- took).
@@ -78,6 +89,8 @@ spec.operation = memo(function(id)
   local operation = core.operation(id)
   if not operation then return nil end
   operation.by_name = spec.fields { fields = operation.params }
+  local data = operation.by_name.payment_method_data
+  if data then add_card(spec.fields(data)) end
   operation.required = required(operation.params)
   operation.earlier = earlier[id]
   operation.kinds = operation.returns.type and spec.kinds(operation.returns.type) or {}

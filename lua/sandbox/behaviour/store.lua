@@ -2,12 +2,15 @@
 --- stands beside it and is made again when needed.
 ---
 ---     state.kinds[kind] = { rows = {object or false, ...}, deleted = {id = true} }
----     self.kinds[kind] = { the same two, numbers = {id = row number}, indexes, sorted, prefix (of ids) }
+---     self.kinds[kind] = { the same two, numbers = {id = row number}, indexes, sorted, prefix (of ids), shown }
 ---
 --- A row's number is the order of creation, by which lists are sorted; a deleted object leaves `false`. An index,
 ---     indexes[field][value] = {row numbers, ascending}
 --- is made at the first question about that field and kept by every change after it. The pseudo-field `parent` is the
 --- id of the object under whose path an object was made.
+---
+--- What is to stay as an object is now (an event's) holds the object itself until it changes, and a copy from then on:
+---     shown[row number] = the table that holds it in `object`
 
 local host = require "sandbox.host"
 local spec = require "sandbox.spec"
@@ -44,7 +47,8 @@ end
 -- Puts beside a kind's state what makes it fast; the number of each id's row is counted anew.
 local function open_kind(self, kind)
   local state = self.state.kinds[kind] or { rows = host.array {}, deleted = {} }
-  local of = { rows = state.rows, deleted = state.deleted, numbers = {}, indexes = {}, prefix = prefix_of(kind) }
+  local of = { rows = state.rows, deleted = state.deleted, numbers = {}, indexes = {}, shown = {} }
+  of.prefix = prefix_of(kind)
   self.state.kinds[kind], self.kinds[kind] = state, of
   for number, object in ipairs(of.rows) do
     if object then of.numbers[object.id] = number end
@@ -152,6 +156,17 @@ end
 
 function Store:parent(object) return self.state.parents[object.id] end
 
+--- Sets `into.object` to an object as it is now.
+function Store:show(object, into)
+  local of = self.kinds[object.object]
+  local number = of and of.numbers[object.id]
+  if number and of.rows[number] == object and not of.shown[number] then
+    of.shown[number], into.object = into, object
+  else
+    into.object = host.fields(object)
+  end
+end
+
 local function equal(a, b)
   if a == b then return true end
   if type(a) ~= "table" or type(b) ~= "table" then return false end
@@ -180,7 +195,11 @@ function Store:update(object, changes)
   if not previous then return nil end
   local indexed = self:get(object.object, object.id) == object
   local of = indexed and kind_of(self, object.object)
-  if indexed then each_index(self, of, object, index_remove) end
+  if indexed then
+    each_index(self, of, object, index_remove)
+    local number = of.numbers[object.id]
+    if of.shown[number] then of.shown[number].object, of.shown[number] = host.fields(object), nil end
+  end
   for field in pairs(previous) do
     local value = changes[field]
     if value == store.absent then value = nil end
@@ -194,7 +213,7 @@ end
 function Store:delete(object)
   local of, id = kind_of(self, object.object), object.id
   each_index(self, of, object, index_remove)
-  of.rows[of.numbers[id]] = false
+  of.rows[of.numbers[id]], of.shown[of.numbers[id]] = false, nil
   of.deleted[id] = true
   of.numbers[id] = nil
   self.state.private[id] = nil

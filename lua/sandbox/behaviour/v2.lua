@@ -4,87 +4,52 @@
 
 local accounts = require "sandbox.flows.accounts"
 local actions = require "sandbox.actions"
+local common = require "sandbox.flows.common"
 local deliveries = require "sandbox.deliveries"
 local errors = require "sandbox.errors"
 local events = require "sandbox.events"
+local fixtures = require "sandbox.fixtures"
 local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local lists = require "sandbox.lists"
-local shape = require "sandbox.shape"
 local spec = require "sandbox.spec"
 
-local null, array = host.null, host.array
+local null, array, contains = host.null, host.array, common.contains
 
 local v2 = {
   operations = {},
   creates = {}, -- [operation's id] = function(call) → the fields that a create sets beside its parameters
 }
 
--- Beginnings of ids where the initials of the kind would not do.
-local PREFIXES = {
-  ["v2.billing.meter_event_adjustment"] = "mtradj_", ["v2.billing.meter_event_session"] = "mesess_",
-  ["v2.commerce.product_catalog_import"] = "pcimprt_", ["v2.core.account_person_token"] = "perstok_",
-  ["v2.core.account_token"] = "accttok_", ["v2.core.vault.gb_bank_account"] = "gbba_",
-  ["v2.core.vault.us_bank_account"] = "usba_", ["v2.money_management.adjustment"] = "adj_",
-  ["v2.money_management.financial_account"] = "fa_", ["v2.money_management.financial_address"] = "finaddr_",
-  ["v2.money_management.inbound_transfer"] = "ibt_", ["v2.money_management.outbound_payment"] = "obp_",
-  ["v2.money_management.outbound_setup_intent"] = "osi_", ["v2.money_management.payout_intent"] = "poi_",
-  ["v2.money_management.payout_method"] = "pm_", ["v2.money_management.received_credit"] = "rc_",
-  ["v2.money_management.recipient_verification"] = "recver_", ["v2.money_management.transaction"] = "trxn_",
-  ["v2.money_management.transaction_entry"] = "trxne_",
-}
-
--- ---- Time
-
 --- Seconds as v2 writes them.
-function v2.time(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%S.000Z", seconds)
-end
+function v2.time(seconds) return os.date("!%Y-%m-%dT%H:%M:%S.000Z", seconds) end
 
 local function stamp(call, seconds) return v2.time(call:now() + (seconds or 0)) end
 
 -- ---- Objects
 
--- Every time that an object must have and nobody gave is now.
-local function set_times(call, object)
+-- A new object of a kind, with the call's parameters in its fields; every time that nobody gave is now. Not stored.
+local function build(call, kind, fields)
+  local object = generic.build(call, kind)
+  for name, value in pairs(fields or {}) do object[name] = value end
   for _, field in ipairs(spec.object(object.object).fields) do
     if field.format == "date-time" and object[field.name] == "" then object[field.name] = stamp(call) end
   end
-end
-
---- A new object of a kind, with the call's parameters in its fields; not stored.
-function v2.build(call, kind, fields)
-  local object = generic.build(call, kind)
-  for name, value in pairs(fields or {}) do object[name] = value end
-  if object.id == "" then object.id = call.store:new_id(PREFIXES[object.object]
-    or spec.object(object.object).id_prefix) end
-  set_times(call, object)
   return object
 end
 
-local function parent_of(call)
-  if #call.operation.ids == 0 then return nil end
-  return call:target().id
-end
-
---- Stores what was built and announces it.
-function v2.keep(call, object)
-  local parent = parent_of(call)
-  call.store:insert(object, parent)
-  events.of(call, object, "created")
-  return object
-end
+local function parent_of(call) return #call.operation.ids > 0 and call:target().id or nil end
 
 local function create(call)
   local fields = v2.creates[call.operation.id]
-  return v2.keep(call, v2.build(call, nil, fields and fields(call)))
+  return call:keep(build(call, nil, fields and fields(call)), parent_of(call))
 end
 
 local function update(call)
   local object = call:target()
-  local changes = generic.merge(object, call.params)
+  local changes = call:asked(object)
   if next(changes) and object.updated then changes.updated = stamp(call) end
-  return generic.apply(call, object, changes)
+  return call:apply(object, changes)
 end
 
 local function delete(call)
@@ -96,34 +61,25 @@ end
 
 -- ---- Events
 
-local function url_of(call, object)
-  local path, parent = spec.path(object.object), call.store:parent(object)
-  return path and path:gsub("{[^}]*}$", object.id):gsub("{[^}]*}", parent or "") or null
-end
-
 --- Emits a thin event: what happened to which object, without the object.
 function events.thin(call, type, object)
-  local event = shape.new "v2.core.event"
-  event.id, event.created, event.type = call.store:new_id "evt_", stamp(call), type
-  event.related_object = { id = object.id, type = object.object, url = url_of(call, object) }
+  local path, parent = spec.path(object.object), call.store:parent(object) or ""
+  local url = path and path:gsub("{[^}]*}$", object.id):gsub("{[^}]*}", parent) or null
+  local event = call:new("v2.core.event", {
+    id = call.store:new_id "evt_", created = stamp(call), type = type,
+    context = call.account_header and call.account or nil,
+    related_object = { id = object.id, type = object.object, url = url },
+    data = spec.event(type).data and object.account and { account_id = object.account } or nil,
+  })
   if call.request_id then
     event.reason = { type = "request", request = { id = call.request_id, idempotency_key = call.key or null } }
   end
-  if call.account_header then event.context = call.account end
-  if spec.event(type).data and object.account then event.data = { account_id = object.account } end
   call.store:insert(event)
   deliveries.queue(call, event)
   return event
 end
 
 -- ---- Lists
-
-local function one_of(list, value)
-  for _, item in ipairs(list) do
-    if item == value then return true end
-  end
-  return false
-end
 
 local function holds(value, wanted)
   if type(value) ~= "table" then return value == wanted end
@@ -133,95 +89,52 @@ local function holds(value, wanted)
   return false
 end
 
--- Times compare as their texts do, to the second; a number is a time in seconds.
-local function bound(operator)
-  local compare = ({
-    gt = function(a, b) return a > b end, gte = function(a, b) return a >= b end,
-    lt = function(a, b) return a < b end, lte = function(a, b) return a <= b end,
-  })[operator]
-  return function(value)
-    local limit = (type(value) == "number" and v2.time(value) or value):sub(1, 19)
-    return function(object) return compare(object.created:sub(1, 19), limit) end
-  end
-end
-
--- What the parameters of lists ask of an object, where the field of that name does not answer it.
-local ASKS = {
-  created_gt = bound "gt", created_gte = bound "gte", created_lt = bound "lt", created_lte = bound "lte",
-  applied_configurations = function(wanted)
-    return function(object)
-      for _, name in ipairs(wanted) do
-        if one_of(object.applied_configurations, name) then return true end
-      end
-      return false
-    end
-  end,
-  closed = function(wanted) return function(object) return (object.closed or false) == wanted end end,
-  object_id = function(id) return function(event) return event.related_object and event.related_object.id == id end end,
-  recipient = function(id) return function(payment) return payment.to.recipient == id end end,
-  statuses = function(wanted) return function(object) return one_of(wanted, object.status) end end,
-  types = function(wanted) return function(event) return one_of(wanted, event.type) end end,
-  verification_status = function(wanted) return function(account) return account.verification.status == wanted end end,
+local COMPARE = {
+  gt = function(a, b) return a > b end, gte = function(a, b) return a >= b end,
+  lt = function(a, b) return a < b end, lte = function(a, b) return a <= b end,
 }
 
-function ASKS.created(wanted)
-  local range, tests = type(wanted) == "table" and wanted or { gte = wanted, lte = wanted }, {}
-  for operator, value in pairs(range) do tests[#tests + 1] = bound(operator)(value) end
-  return function(object)
-    for _, test in ipairs(tests) do
-      if not test(object) then return false end
-    end
-    return true
+-- Whether an object was created within a range. Times compare as their texts do, to the second; a number is a time in
+-- seconds.
+local function is_created(object, range)
+  for operator, value in pairs(type(range) == "table" and range or { gte = range, lte = range }) do
+    local limit = type(value) == "number" and v2.time(value) or value
+    if not COMPARE[operator](object.created:sub(1, 19), limit:sub(1, 19)) then return false end
   end
+  return true
 end
 
--- usage_status: for payments and for transfers, the words that will do.
-function ASKS.usage_status(wanted)
-  return function(method)
-    for name, words in pairs(wanted) do
-      local has = method.usage_status[name]
-      if words ~= has and not (type(words) == "table" and one_of(words, has)) then return false end
-    end
-    return true
+-- Fields that parameters of lists ask about under another name.
+local ASKED = {
+  object_id = "related_object", recipient = "to", statuses = "status", types = "type",
+  verification_status = "verification",
+}
+
+-- Whether a value is, or holds, what is wanted: one of a list, all of a map.
+local function fits(value, wanted)
+  if type(wanted) ~= "table" then return holds(value, wanted) end
+  local is_list = host.is_array(wanted)
+  for key, part in pairs(wanted) do
+    local fit
+    if is_list then fit = holds(value, part) else fit = type(value) == "table" and fits(value[key], part) end
+    if fit == is_list then return is_list end
   end
+  return not is_list
 end
 
 local function ask(name, wanted)
-  if ASKS[name] then return ASKS[name](wanted) end
+  local operator = name:match "^created_(%a+)$"
+  if operator then wanted = { [operator] = wanted } end
   return function(object)
-    local value = object[name]
-    return type(wanted) == "table" and one_of(wanted, value) or holds(value, wanted)
+    if operator or name == "created" then return is_created(object, wanted) end
+    return fits(object[ASKED[name] or name] or false, wanted)
   end
 end
 
-local NO_FILTER = { limit = true, page = true, include = true }
-
--- A page's token: on which side of which row it lies.
-local function read_token(page, query)
-  local side, number = page:match "^([ab])(%x+)$"
-  if not side then error(errors.invalid { message = ("Invalid page: '%s'."):format(page), param = "page" }) end
-  query[side == "a" and "after" or "before"] = tonumber(number, 16)
-end
-
-local function add_param(parts, name, value)
-  if type(value) ~= "table" then
-    local text = tostring(value):gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end)
-    parts[#parts + 1] = name .. "=" .. text
-    return
-  end
-  for key, part in pairs(value) do
-    add_param(parts, ("%s[%s]"):format(name, host.is_array(value) and key - 1 or key), part)
-  end
-end
-
+-- A page's address; its token tells on which side of which row it lies.
 local function address(call, side, object)
-  local parts = {}
-  for name, value in pairs(call.params) do
-    if name ~= "page" then add_param(parts, name, value) end
-  end
-  table.sort(parts)
-  parts[#parts + 1] = ("page=%s%x"):format(side, call.store:number(object))
-  return call.path .. "?" .. table.concat(parts, "&")
+  local params = common.changed(call.params, { page = ("%s%x"):format(side, call.store:number(object)) })
+  return call.path .. "?" .. fixtures.form(params)
 end
 
 local function list(call)
@@ -229,9 +142,14 @@ local function list(call)
   local query = { kinds = { call.operation.object }, filters = { parent = parent_of(call) }, tests = {} }
   query.limit = lists.limit(params.limit)
   for name, value in pairs(params) do
-    if not NO_FILTER[name] and value ~= null then query.tests[#query.tests + 1] = ask(name, value) end
+    local is_filter = value ~= null and not common.among("limit page include", name)
+    if is_filter then table.insert(query.tests, ask(name, value)) end
   end
-  if params.page then read_token(params.page, query) end
+  if params.page then
+    local side, number = params.page:match "^([ab])(%x+)$"
+    common.refuse_if(not side, "Invalid page: '%s'.", "page", nil, params.page)
+    query[side == "a" and "after" or "before"] = tonumber(number, 16)
+  end
   local objects, more = lists.page(call.store, query)
   local first, last = objects[1], objects[#objects]
   local older, newer = query.before and true or more, query.after and true or query.before and more
@@ -244,7 +162,7 @@ end
 
 -- ---- Showing
 
--- Where a kind's `include` says so, fields are hidden until it names them: {kind = {"identity", ...}}.
+-- Where a kind's `include` says so, fields are hidden until it names them.
 local HIDDEN = {
   ["v2.core.account"] = "v2.core.accounts.create",
   ["v2.core.event_destination"] = "v2.core.event_destinations.create",
@@ -253,22 +171,17 @@ local HIDDEN = {
 
 local function without(object, path)
   local name, rest = path:match "^([^.]+)%.?(.*)$"
-  if type(object[name]) ~= "table" and object[name] == nil then return object end
-  local copy = {}
-  for key, value in pairs(object) do copy[key] = value end
-  copy[name] = nil
-  if rest ~= "" then
-    local inner = without(object[name], rest)
-    if next(inner) ~= nil then copy[name] = inner end
-  end
+  if object[name] == nil then return object end
+  local inner = rest ~= "" and without(object[name], rest)
+  local copy = host.fields(object)
+  copy[name] = inner and next(inner) ~= nil and inner or nil
   return copy
 end
 
 local function show(object, included)
   local operation = HIDDEN[object.object]
-  if not operation then return object end
-  for _, path in ipairs(spec.operation(operation).by_name.include.of.values) do
-    if not one_of(included, path) then object = without(object, path) end
+  for _, path in ipairs(operation and spec.operation(operation).by_name.include.of.values or {}) do
+    if not contains(included, path) then object = without(object, path) end
   end
   return object
 end
@@ -290,12 +203,11 @@ function v2.failure(err)
   elseif fields.type == "invalid_request_error" and fields.param then
     fields.type = "invalid_fields"
   end
-  return errors.reply(err, function(object) return object end)
+  return errors.reply(err)
 end
 
 local named = { create = create, retrieve = generic.retrieve, update = update, delete = delete }
 
---- What carries an operation out.
 function v2.handler(operation)
   return v2.operations[operation.id] or v2.creates[operation.id] and create or operation.kind == "v2_list" and list
     or named[operation.name] or actions.run
@@ -305,8 +217,8 @@ end
 
 local own, creates = v2.operations, v2.creates
 
-local function refuse(type, message)
-  error(errors.new(400, type, { code = type, message = message }))
+local function refuse_if(wrong, type, message)
+  if wrong then error(errors.new(400, type, { code = type, message = message })) end
 end
 
 -- A list of the account's configurations follows from what they hold.
@@ -324,23 +236,21 @@ end
 -- The same account is one of v1's, so that Stripe-Account and /v1/accounts find it.
 own["v2.core.accounts.create"] = function(call)
   local params = { controller = {}, email = call.params.contact_email }
-  local as_v1 = setmetatable({ params = params, operation = spec.operation "accounts.create" }, { __index = call })
-  local twin = accounts.operations["accounts.create"](as_v1)
-  local account = settle(v2.build(call, nil, { id = twin.id }))
+  local twin = accounts.operations["accounts.create"](common.with(call, params, spec.operation "accounts.create"))
+  local account = settle(build(call, nil, { id = twin.id }))
   account.requirements, account.future_requirements = { entries = array {} }, { entries = array {} }
-  return v2.keep(call, account)
+  return call:keep(account)
 end
 
 own["v2.core.accounts.update"] = function(call)
   local account = call:target()
-  return generic.apply(call, account, settle(generic.merge(account, call.params)))
+  return call:apply(account, settle(call:asked(account)))
 end
 
 own["v2.core.accounts.close"] = function(call)
   local account = call:target()
-  if account.closed then refuse("cannot_proceed", "This account is closed already.") end
-  local changes = { closed = true, applied_configurations = array {} }
-  return generic.apply(call, account, changes, "v2.core.account.closed")
+  refuse_if(account.closed, "cannot_proceed", "This account is closed already.")
+  return call:apply(account, { closed = true, applied_configurations = array {} }, "v2.core.account.closed")
 end
 
 creates["v2.core.accounts.persons.create"] = function(call) return { account = call:target().id } end
@@ -352,21 +262,19 @@ creates["v2.core.accounts.person_tokens.create"] = token
 
 -- A link is followed, never retrieved: it has no id.
 own["v2.core.account_links.create"] = function(call)
-  local link = v2.build(call, nil, { id = false, expires_at = stamp(call, 300) })
-  link.id, link.url = nil, "https://accounts.stripe.com/setup/s/" .. host.id(24)
-  return link
+  local url = "https://accounts.stripe.com/setup/s/" .. host.id(24)
+  return build(call, nil, { id = nil, url = url, expires_at = stamp(call, 300) })
 end
 
 own["v2.core.event_destinations.create"] = function(call)
   local type = call.params.type
-  if not call.params[type] then error(errors.parameter_missing(type)) end
-  local destination = v2.build(call)
-  destination.status = "enabled"
+  common.need(call.params, type)
+  local destination = build(call, nil, { status = "enabled" })
   if type == "webhook_endpoint" then destination.webhook_endpoint.signing_secret = "whsec_" .. host.id(32) end
   if destination.event_payload == "snapshot" then
     destination.snapshot_api_version = destination.snapshot_api_version or spec.version
   end
-  return v2.keep(call, destination)
+  return call:keep(destination)
 end
 
 own["v2.core.event_destinations.ping"] = function(call)
@@ -375,7 +283,7 @@ end
 
 local function turn(status, details)
   return function(call)
-    return generic.apply(call, call:target(), { status = status, status_details = details, updated = stamp(call) })
+    return call:apply(call:target(), { status = status, status_details = details, updated = stamp(call) })
   end
 end
 
@@ -399,7 +307,7 @@ end
 
 -- Meter events have no id: nobody can ask for one, and none is kept.
 own["v2.billing.meter_events.create"] = function(call)
-  local event = v2.build(call)
+  local event = build(call)
   if event.identifier == "" then event.identifier = host.id(32) end
   return event
 end
@@ -407,9 +315,8 @@ end
 -- The stream is answered with nothing.
 own["v2.billing.meter_event_stream.create"] = function(call)
   local ends = tostring(call.headers.authorization):match "mes_test_acct_%w+_(%x+)_"
-  if ends and tonumber(ends, 16) <= call:now() then
-    refuse("temporary_session_expired", "The session of this token has ended. Create another one.")
-  end
+  refuse_if(ends and tonumber(ends, 16) <= call:now(),
+    "temporary_session_expired", "The session of this token has ended. Create another one.")
   return { binary = "" }
 end
 
@@ -426,120 +333,15 @@ end
 creates["v2.core.vault.us_bank_accounts.create"] = bank_account
 creates["v2.core.vault.gb_bank_accounts.create"] = bank_account
 
-own["v2.core.vault.us_bank_accounts.send_microdeposits"] = function(call)
-  local details = { expires = stamp(call, 10 * 86400), microdeposit_type = "amounts", sent = stamp(call) }
-  return generic.apply(call, call:target(), {
-    verification = { status = "awaiting_verification", microdeposit_verification_details = details },
-  })
-end
-
-own["v2.core.vault.us_bank_accounts.confirm_microdeposits"] = function(call)
-  local account, amounts, code = call:target(), call.params.amounts, call.params.descriptor_code
-  if account.verification.status ~= "awaiting_verification" then
-    refuse("verification_not_initiated", "No microdeposits have been sent to this bank account.")
-  end
-  if amounts and (amounts[1] ~= 32 or amounts[2] ~= 45) or code and code ~= "SM11AA" then
-    refuse("verification_attempt_failed", "These are not the microdeposits that were sent: 32 and 45, or SM11AA.")
-  end
-  return generic.apply(call, account, { verification = { status = "verified" } })
-end
-
 -- ---- Money
 
--- Moves the target to a state, from those that allow it; `wrong` is the type of the error otherwise.
-local function move(status, from, wrong)
-  return function(call)
-    local object = call:target()
-    if object.status == status and status == "canceled" then refuse("already_canceled", "It is canceled already.") end
-    if from and not one_of(from, object.status) then
-      refuse(wrong, ("It cannot become %s: its status is %s."):format(status, object.status))
-    end
-    local changes = { status = status, status_transitions = host.copy(object.status_transitions or {}) }
-    changes.status_transitions[status .. "_at"] = stamp(call)
-    if object.cancelable then changes.cancelable = false end
-    return generic.apply(call, object, changes, ("%s.%s"):format(object.object, status))
-  end
-end
-
-own["v2.money_management.outbound_payments.cancel"] = move("canceled", { "processing" }, "not_cancelable")
-own["v2.money_management.payout_intents.cancel"] = move("canceled", { "pending", "requires_action" }, "not_cancelable")
-own["v2.money_management.payout_intents.confirm"] = move("processing", { "requires_action" }, "cannot_proceed")
-own["v2.money_management.recipient_verifications.acknowledge"] = move "acknowledged"
-
-creates["v2.money_management.outbound_payments.create"] = function(call)
-  local params = call.params
-  return {
-    expected_arrival_date = stamp(call, 2 * 86400):sub(1, 10),
-    from = { debited = params.amount, financial_account = params.from.financial_account },
-    to = { credited = params.amount, payout_method = params.to.payout_method, recipient = params.to.recipient },
-    recipient_notification = params.recipient_notification or { setting = "none" },
-  }
-end
-
-creates["v2.money_management.inbound_transfers.create"] = function(call)
-  local params = call.params
-  return {
-    from = { debited = params.amount, payment_method = { type = "us_bank_account",
-      us_bank_account = params.from.payment_method } },
-    to = { credited = params.amount, financial_account = params.to.financial_account },
-    transfer_history = array { {
-      id = call.store:new_id "ibthist_", created = stamp(call), effective_at = stamp(call),
-        type = "bank_debit_processing",
-    } },
-  }
-end
-
-creates["v2.money_management.payout_intents.create"] = function(call)
-  if call.params.confirmation_method ~= "manual" then return {} end
-  return { status = "requires_action", next_action = { type = "confirm" } }
-end
-
--- A quote, and a verification, are fresh whenever they are asked for.
-local function unchanged(call) return call:target() end
-
-own["v2.money_management.payout_intents.refresh_fx_quote"] = unchanged
-own["v2.money_management.payout_intents.refresh_recipient_verification"] = unchanged
-
-creates["v2.money_management.outbound_setup_intents.create"] = function(call)
-  return { status = (call.params.payout_method or call.params.payout_method_data) and "succeeded" or nil }
-end
-
-creates["v2.money_management.financial_addresses.create"] = function(call)
-  return { settlement_currency = (call.params.bank_account or {}).currency or "usd" }
-end
-
-own["v2.money_management.test_helpers.financial_addresses.credit"] = function(call)
-  local target, amount = call:target(), call.params.amount
-  local credit = v2.build(call, "v2.money_management.received_credit", {
-    amount = amount, amount_received = amount, financial_account = target.financial_account, status = "succeeded",
-    type = "bank_transfer", status_transitions = { succeeded_at = stamp(call) },
-  })
-  call.store:insert(credit)
-  events.emit(call, "v2.money_management.received_credit.succeeded", credit)
-  local simulation = shape.new(call.operation.object)
-  simulation.status = "succeeded"
-  return simulation
-end
-
-local function verification(call)
-  local match = call.params.match_result or "match"
-  return {
-    match_result = match, status = match == "match" and "verified" or "awaiting_acknowledgement",
-    match_result_details = { message = "The name given and that of the account: " .. match, provided_name = "" },
-  }
-end
-
-creates["v2.money_management.recipient_verifications.create"] = verification
-creates["v2.test_helpers.money_management.recipient_verifications"] = verification
-
-own["v2.money_management.transactions.refresh_regulatory_receipt"] = function(call)
-  return generic.apply(call, call:target(), { regulatory_receipt = { status = "available" } })
-end
-
-own["v2.money_management.payout_methods_bank_account_spec.retrieve"] = function(call)
-  local answer = shape.new(call.operation.object)
-  for _, country in ipairs(call.params.countries or { "US" }) do answer.countries[country] = { fields = array {} } end
-  return answer
+own["v2.money_management.outbound_payments.cancel"] = function(call)
+  local payment = call:target()
+  refuse_if(payment.status == "canceled", "already_canceled", "It is canceled already.")
+  refuse_if(payment.status ~= "processing", "not_cancelable", ("It is %s: too late."):format(payment.status))
+  return call:apply(payment, {
+    status = "canceled", cancelable = false, status_transitions = { canceled_at = stamp(call) },
+  }, "v2.money_management.outbound_payment.canceled")
 end
 
 return v2

@@ -189,6 +189,7 @@ static void assert_failure(const char *method, const char *path, const char *bod
   int fd = dial(it);
   answer a = ask(fd, method, path, body);
   assert_int_equal(a.status, 500);
+  assert_request_id(&a);
   ps_value *v = ps_value_parse(ps_buf_text(&a.body), a.body.length);
   assert_string_equal(ps_str(v, "error.type"), "api_error");
   if (!strstr(ps_str(v, "error.message"), words)) fail_msg("%s", ps_str(v, "error.message"));

@@ -195,6 +195,7 @@ static void expect_413(int fd) {
   answer a = read_answer(fd, false, 20);
   assert_int_equal(a.end, ANSWERED);
   assert_int_equal(a.status, 413);
+  assert_request_id(&a);
   ps_value *error = parse(&a);
   assert_string_equal(ps_str(error, "error.type"), "invalid_request_error");
   assert_non_null(strstr(ps_str(error, "error.message"), "64 MiB"));

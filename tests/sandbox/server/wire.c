@@ -96,6 +96,13 @@ void answer_dispose(answer *a) {
   ps_buf_dispose(&a->body);
 }
 
+void assert_request_id(const answer *a) {
+  static const char name[] = "Request-Id: req_";
+  const char *at = a->head.length ? strstr(a->head.data, name) : NULL;
+  size_t length = at ? strspn(at + strlen(name), "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") : 0;
+  if (length != 14) fail_msg("%s", a->head.length ? a->head.data : "no head");
+}
+
 answer ask(int fd, const char *method, const char *path, const char *body) {
   ps_buf text = PS_BUF_INIT;
   ps_buf_format(&text, "%s %s HTTP/1.1\r\nHost: test\r\n", method, path);

@@ -32,6 +32,8 @@ typedef struct answer {
 /* Reads one answer, with a body of what is announced; of HEAD without. Gives up, SILENT, after `seconds`. */
 answer read_answer(int fd, bool head, double seconds);
 void answer_dispose(answer *a);
+/* Fails unless the answer has a Request-Id. */
+void assert_request_id(const answer *a);
 /* Sends a request with a body (NULL: none) and reads its answer, which must come. */
 answer ask(int fd, const char *method, const char *path, const char *body);
 /* The same on a connection of its own, as JSON, to be freed. */

@@ -7,24 +7,18 @@
 -- do nothing.
 --
 -- Invariant: review() has run after every change; it alone sets what follows from the rest.
-local clock = require "sandbox.clock"
 local common = require "sandbox.flows.common"
 local errors = require "sandbox.errors"
-local events = require "sandbox.events"
 local external = require "sandbox.flows.external_accounts"
 local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local lists = require "sandbox.lists"
-local shape = require "sandbox.shape"
-local spec = require "sandbox.spec"
 
-local null = host.null
+local null, array, given = host.null, host.array, common.given
 
 local flow = { operations = {}, jobs = {}, helpers = {}, filters = {} }
 
-local DAY, LINK_LIVES = 86400, 300
-
-local REVIEWED = { card_issuing = true, treasury = true, us_bank_account_ach_payments = true }
+local REVIEWED = "card_issuing treasury us_bank_account_ach_payments"
 
 -- By the first word of the reason.
 local REJECTED = { fraud = "rejected.fraud", terms = "rejected.terms_of_service" }
@@ -36,28 +30,21 @@ local CONTROLLERS = {
   custom = { fees = "application_custom", losses = "application", collects = "application", dashboard = "none" },
 }
 
--- A nested field of an account, with all that it holds empty.
-local function nested(name)
-  return shape.nested(spec.object("account").by_name[name])
-end
-
 local function controller_of(params)
-  local given, usual = params.controller or {}, CONTROLLERS[params.type or "standard"]
+  local asked, usual = params.controller or {}, CONTROLLERS[params.type or "standard"]
   return {
-    fees = { payer = given.fees and given.fees.payer or usual.fees }, is_controller = true,
-    losses = { payments = given.losses and given.losses.payments or usual.losses },
-    requirement_collection = given.requirement_collection or usual.collects,
-    stripe_dashboard = { type = given.stripe_dashboard and given.stripe_dashboard.type or usual.dashboard },
-    type = "application",
+    fees = { payer = (asked.fees or {}).payer or usual.fees }, is_controller = true, type = "application",
+    losses = { payments = (asked.losses or {}).payments or usual.losses },
+    requirement_collection = asked.requirement_collection or usual.collects,
+    stripe_dashboard = { type = (asked.stripe_dashboard or {}).type or usual.dashboard },
   }
 end
 
 local function settings_of(account)
-  local settings = nested "settings"
-  settings.payouts = {
+  local settings = common.nested({ payouts = {
     debit_negative_balances = account.type ~= "custom", schedule = { delay_days = 2, interval = "daily" },
     statement_descriptor = null,
-  }
+  } }, "account", "settings")
   settings.dashboard.timezone = "Etc/UTC"
   return settings
 end
@@ -65,79 +52,56 @@ end
 -- ---- What follows from the rest
 
 local function due(account, has_external)
-  local missing = host.array {}
-  local tos = account.tos_acceptance
-  if account.business_type == nil or account.business_type == null then missing[#missing + 1] = "business_type" end
-  if not has_external then missing[#missing + 1] = "external_account" end
-  if not (tos and type(tos.date) == "number") then
-    missing[#missing + 1] = "tos_acceptance.date"
-    missing[#missing + 1] = "tos_acceptance.ip"
+  local missing = array {}
+  if not given(account.business_type) then table.insert(missing, "business_type") end
+  if not has_external then table.insert(missing, "external_account") end
+  if type((account.tos_acceptance or {}).date) ~= "number" then
+    table.insert(missing, "tos_acceptance.date")
+    table.insert(missing, "tos_acceptance.ip")
   end
   return missing
 end
 
-local function has_external_account(call, id)
-  for _, kind in ipairs { "bank_account", "card" } do
-    if call.platform:newest(kind, { account = id })() then return true end
-  end
-  return false
-end
-
--- The fields that follow from an account as it would be with `changes`.
+-- Adds to changes of an account what follows from it as it will be.
 local function review_fields(call, account, changes)
-  local function now(name)
-    if changes[name] ~= nil then return changes[name] end
-    return account[name]
-  end
-  local note = call.platform:private(account)
-  local has_external = has_external_account(call, account.id)
-  local onboarded, rejected = note.onboarded, note.rejected
-  local capabilities = now "capabilities"
-  local requirements = account.requirements and host.copy(account.requirements) or nested "requirements"
-  local seen = { business_type = now "business_type", tos_acceptance = now "tos_acceptance" }
-  requirements.currently_due = onboarded and host.array {} or due(seen, has_external)
-  requirements.eventually_due = requirements.currently_due
-  requirements.past_due = requirements.currently_due
-  requirements.disabled_reason = rejected or null
-  changes.requirements = requirements
-  changes.details_submitted = onboarded or #due(seen, true) == 0
-  changes.charges_enabled = not rejected and capabilities.card_payments == "active"
-  changes.payouts_enabled = not rejected and capabilities.transfers == "active" and (onboarded or has_external) or false
+  local after, note = common.as_changed(account, changes), call.platform:private(account)
+  local function has(kind) return call.platform:newest(kind, { account = account.id })() ~= nil end
+  local has_external, capabilities = has "bank_account" or has "card", after.capabilities
+  local missing = note.onboarded and array {} or due(after, has_external)
+  changes.requirements = common.changed(given(account.requirements) or common.nested({}, "account", "requirements"), {
+    currently_due = missing, eventually_due = missing, past_due = missing, disabled_reason = note.rejected or null,
+  })
+  changes.details_submitted = note.onboarded or #due(after, true) == 0
+  changes.charges_enabled = not note.rejected and capabilities.card_payments == "active"
+  changes.payouts_enabled = not note.rejected and capabilities.transfers == "active"
+    and (note.onboarded or has_external)
   return changes
 end
 
 --- Makes changes to an account, and what follows from them; one account.updated if anything changed.
 function flow.review(call, account, changes)
-  return generic.apply(call, account, review_fields(call, account, changes or {}), "account.updated")
+  return call:apply(account, review_fields(call, account, changes or {}), "account.updated")
 end
 
--- ---- Capabilities
+-- ---- Capabilities: views of what an account's `capabilities` and its note say
 
--- The capability objects are views: what an account's `capabilities` and its note say.
 local function capability(call, account, name)
-  local object = shape.new "capability"
   local requested_at = (call.platform:private(account).requested or {})[name]
-  object.id, object.account = name, account.id
-  object.requested, object.requested_at = requested_at ~= nil, requested_at or null
-  object.status = account.capabilities[name] or "unrequested"
-  return object
-end
-
-local function status_when_requested(name)
-  return REVIEWED[name] and "pending" or "active"
+  return call:new("capability", {
+    id = name, account = account.id, requested = requested_at ~= nil, requested_at = requested_at or null,
+    status = account.capabilities[name] or "unrequested",
+  })
 end
 
 -- The account's capabilities after a request {name = {requested = bool}}, noting when each was requested.
 local function request_capabilities(call, account, wanted)
   local capabilities, note = host.copy(account.capabilities), call.platform:private(account)
   note.requested = note.requested or {}
-  for name, wish in pairs(wanted) do
+  for name, wish in pairs(wanted or {}) do
     if wish.requested and not capabilities[name] then
-      capabilities[name] = status_when_requested(name)
-      note.requested[name] = call:now()
-      if capabilities[name] == "pending" then
-        clock.schedule(call, call:now() + DAY, "account.activate", { account = account.id, capability = name })
-      end
+      local waits = common.among(REVIEWED, name)
+      capabilities[name], note.requested[name] = waits and "pending" or "active", call:now()
+      if waits then call:later(common.DAY, "account.activate", { account = account.id, capability = name }) end
     elseif wish.requested == false then
       capabilities[name], note.requested[name] = nil, nil
     end
@@ -145,47 +109,54 @@ local function request_capabilities(call, account, wanted)
   return capabilities
 end
 
+local function capability_fields() return common.type_of("account", "capabilities").fields end
+
 local function set_capabilities(call, account, capabilities, changes)
   local before = account.capabilities
   changes = changes or {}
   changes.capabilities = capabilities
   flow.review(call, account, changes)
-  for _, field in ipairs(spec.object("account").by_name.capabilities.fields) do
-    local name = field.name
-    if before[name] ~= capabilities[name] then
-      local previous = { status = before[name] or "unrequested" }
-      events.emit(call, "capability.updated", capability(call, account, name), previous)
+  for _, field in ipairs(capability_fields()) do
+    local was = before[field.name]
+    if was ~= capabilities[field.name] then
+      call:emit("capability.updated", capability(call, account, field.name), { status = was or "unrequested" })
     end
   end
 end
 
 flow.jobs["account.activate"] = function(call, args)
-  local account = call.store:get("account", args.account)
-  if not account or account.capabilities[args.capability] ~= "pending" then return end
-  local capabilities = host.copy(account.capabilities)
-  capabilities[args.capability] = "active"
-  set_capabilities(call, account, capabilities)
+  local account, name = call.store:get("account", args.account), args.capability
+  if not account or account.capabilities[name] ~= "pending" then return end
+  set_capabilities(call, account, common.changed(account.capabilities, { [name] = "active" }))
 end
 
-local function check_capability(name)
-  if spec.fields(spec.object("account").by_name.capabilities)[name] then return name end
+--- The connected account that the path's first id names; raises the API's 403.
+function flow.of_path(call)
+  local id = call.ids[1]
+  return call.platform:get("account", id) or error(errors.new(403, "invalid_request_error", {
+    code = "account_invalid",
+    message = ("The provided key does not have access to account '%s' (or that account does not exist)."):format(id),
+  }))
+end
+
+local function named_capability(call)
+  local account, name = flow.of_path(call), call.ids[2]
+  if common.type_of("account", "capabilities", name) then return account, name end
   error(errors.missing("capability", name, "capability", 404))
 end
 
-flow.operations["accounts.capabilities.retrieve"] = function(call)
-  return capability(call, flow.of_path(call), check_capability(call.ids[2]))
-end
+flow.operations["accounts.capabilities.retrieve"] = function(call) return capability(call, named_capability(call)) end
 
 flow.operations["accounts.capabilities.list"] = function(call)
-  local account, list = flow.of_path(call), host.array {}
-  for _, field in ipairs(spec.object("account").by_name.capabilities.fields) do
+  local account, list = flow.of_path(call), array {}
+  for _, field in ipairs(capability_fields()) do
     if account.capabilities[field.name] then list[#list + 1] = capability(call, account, field.name) end
   end
   return { object = "list", data = list, has_more = false, url = call.path }
 end
 
 flow.operations["accounts.capabilities.update"] = function(call)
-  local account, name = flow.of_path(call), check_capability(call.ids[2])
+  local account, name = named_capability(call)
   local wish = { [name] = { requested = call.params.requested } }
   set_capabilities(call, account, request_capabilities(call, account, wish))
   return capability(call, account, name)
@@ -193,139 +164,113 @@ end
 
 -- ---- Accounts
 
---- The platform's own account, as GET /v1/account shows it: a plain business in the US that may do everything.
-function flow.own(call)
-  local account = shape.new "account"
-  account.id, account.type, account.country, account.default_currency = call.platform.account, "standard", "US", "usd"
-  account.charges_enabled, account.payouts_enabled, account.details_submitted = true, true, true
-  account.capabilities = { card_payments = "active", transfers = "active" }
-  account.controller = { type = "account" }
-  account.settings = settings_of(account)
-  account.email = "owner@example.com"
-  account.metadata = {}
-  return account
-end
-
---- The connected account that the path's first id names; raises the API's 403.
-function flow.of_path(call)
-  local id = call.ids[1]
-  local account = call.platform:get("account", id)
-  if account then return account end
-  error(errors.new(403, "invalid_request_error", {
-    code = "account_invalid",
-    message = ("The provided key does not have access to account '%s' (or that account does not exist)."):format(id),
-  }))
+-- The platform's own account, as GET /v1/account shows it: a plain business in the US that may do everything.
+local function own(call)
+  return call:new("account", {
+    id = call.platform.account, type = "standard", country = "US", default_currency = "usd",
+    charges_enabled = true, payouts_enabled = true, details_submitted = true, controller = { type = "account" },
+    capabilities = { card_payments = "active", transfers = "active" }, settings = settings_of {},
+    email = "owner@example.com", metadata = {},
+  })
 end
 
 -- The person of an individual account, who stands in the account and among its persons.
-local function add_individual(call, account, fields)
-  local person = generic.build(setmetatable({ params = fields }, { __index = call }), "person")
+local function individual_of(call, account, fields)
+  local known = account.individual and call.platform:get("person", account.individual.id)
+  if known then
+    call:apply(known, generic.merge(known, fields))
+    return host.copy(known)
+  end
+  local person = generic.build(common.with(call, fields, call.operation), "person")
   person.account = account.id
-  person.relationship = generic.land(spec.object("person").by_name.relationship, { representative = true })
+  person.relationship = generic.land(common.type_of("person", "relationship"), { representative = true })
   call.platform:insert(person, account.id)
-  events.emit(call, "person.created", person)
+  call:emit("person.created", person)
   return host.copy(person)
+end
+
+-- Takes from the params what is no plain field of an account. Returns that, the external account drafted.
+local function particulars(call)
+  local params = call.params
+  local taken = { individual = params.individual, capabilities = params.capabilities }
+  taken.external = params.external_account and external.draft(call, params.external_account)
+  params.external_account, params.individual, params.capabilities = nil, nil, nil
+  return taken
 end
 
 flow.operations["accounts.create"] = function(call)
   local params = call.params
-  if params.type and params.controller then
-    common.refuse("You may only specify one of these parameters: type, controller.", "controller")
-  end
-  local external_account, individual = params.external_account, params.individual
-  local wanted, drafted = params.capabilities or {}, external_account and { external.draft(call, external_account) }
-  params.external_account, params.individual, params.capabilities = nil, nil, nil
-  local account = generic.build(call)
-  account.id = "acct_1" .. host.id(15)
+  common.one_of(params, { "type", "controller" })
+  local brought, account = particulars(call), generic.build(call)
+  account.id, account.created, account.country = "acct_1" .. host.id(15), call:now(), params.country or "US"
   account.type = params.controller and "none" or params.type or "standard"
   account.controller = controller_of(params)
-  account.country = params.country or "US"
   account.default_currency = params.default_currency or common.currency_of(account.country)
   account.metadata, account.capabilities = account.metadata or {}, {}
-  account.business_profile = account.business_profile or nested "business_profile"
-  account.future_requirements = nested "future_requirements"
+  account.business_profile = account.business_profile or common.nested({}, "account", "business_profile")
+  account.future_requirements = common.nested({}, "account", "future_requirements")
   if not params.settings then account.settings = settings_of(account) end
-  account.created = call:now()
   call.platform:insert(account)
-  account.capabilities = request_capabilities(call, account, wanted)
-  if individual then account.individual = add_individual(call, account, individual) end
-  if drafted then external.attach(call, account.id, {}, table.unpack(drafted)) end
+  account.capabilities = request_capabilities(call, account, brought.capabilities)
+  if brought.individual then account.individual = individual_of(call, account, brought.individual) end
+  if brought.external then external.attach(call, account.id, brought.external, {}) end
   call.platform:update(account, review_fields(call, account, {}))
   return account
 end
 
 flow.operations["accounts.retrieve"] = function(call)
-  return call.ids[1] == call.platform.account and flow.own(call) or flow.of_path(call)
+  return call.ids[1] == call.platform.account and own(call) or flow.of_path(call)
 end
 
 flow.operations["accounts.retrieve_current"] = function(call)
-  return call.account ~= call.platform.account and call.platform:get("account", call.account) or flow.own(call)
+  return call.platform:get("account", call.account) or own(call)
 end
 
 flow.operations["accounts.update"] = function(call)
-  local account, params = flow.of_path(call), call.params
-  local external_account, individual, wanted = params.external_account, params.individual, params.capabilities
-  local drafted = external_account and { external.draft(call, external_account) }
-  params.external_account, params.individual, params.capabilities = nil, nil, nil
-  local changes = generic.merge(account, params)
-  if individual then
-    local person = account.individual and call.platform:get("person", account.individual.id)
-    if person then
-      generic.apply(call, person, generic.merge(person, individual))
-      changes.individual = host.copy(person)
-    else
-      changes.individual = add_individual(call, account, individual)
-    end
-  end
-  if drafted then external.attach(call, account.id, {}, table.unpack(drafted)) end
-  local capabilities = wanted and request_capabilities(call, account, wanted) or account.capabilities
-  set_capabilities(call, account, capabilities, changes)
+  local account = flow.of_path(call)
+  local brought = particulars(call)
+  local changes = call:asked(account)
+  if brought.individual then changes.individual = individual_of(call, account, brought.individual) end
+  if brought.external then external.attach(call, account.id, brought.external, {}) end
+  set_capabilities(call, account, request_capabilities(call, account, brought.capabilities), changes)
   return account
 end
 
 flow.operations["accounts.delete"] = function(call)
   local account = flow.of_path(call)
-  local application = shape.new "application"
-  application.id = call.platform.account:gsub("^acct_", "ca_")
-  events.emit(call, "account.application.deauthorized", application)
+  call:emit("account.application.deauthorized", call:new("application", {
+    id = call.platform.account:gsub("^acct_", "ca_"),
+  }))
   call.platform:delete(account)
   return { id = account.id, object = "account", deleted = true }
 end
 
-flow.operations["accounts.reject"] = function(call)
-  local account = flow.of_path(call)
-  call.platform:private(account).rejected = REJECTED[call.params.reason:match "^%a+"] or "rejected.other"
-  return flow.review(call, account)
+local function reject(reason)
+  return function(call)
+    local account = flow.of_path(call)
+    call.platform:private(account).rejected = reason and (REJECTED[call.params.reason:match "^%a+"] or reason)
+    return flow.review(call, account)
+  end
 end
 
-flow.operations["accounts.unreject"] = function(call)
-  local account = flow.of_path(call)
-  call.platform:private(account).rejected = nil
-  return flow.review(call, account)
-end
+flow.operations["accounts.reject"] = reject "rejected.other"
+flow.operations["accounts.unreject"] = reject(nil)
 
 -- As if the account's owner had gone through the onboarding that an account link leads to.
 flow.helpers["accounts.onboard"] = function(call, id)
   local account = call.platform:get("account", id) or error(errors.missing("account", id, "id"))
   call.platform:private(account).onboarded = true
-  local capabilities = host.copy(account.capabilities)
-  if account.type == "standard" then capabilities.card_payments, capabilities.transfers = "active", "active" end
-  set_capabilities(call, account, capabilities)
+  local gains = account.type == "standard" and { card_payments = "active", transfers = "active" } or {}
+  set_capabilities(call, account, common.changed(account.capabilities, gains))
   return account
 end
 
--- ---- Persons
+-- ---- What belongs to an account: the table alone answers, where there is that account
 
-flow.operations["accounts.persons.create"] = function(call)
-  local account = flow.of_path(call)
-  return generic.create(call, { account = account.id })
-end
-
--- What the table alone answers, of an account that there is.
 for name, act in pairs {
   ["external_accounts.list"] = lists.run, ["external_accounts.retrieve"] = generic.retrieve,
-  ["persons.delete"] = generic.delete, ["persons.list"] = lists.run, ["persons.retrieve"] = generic.retrieve,
-  ["persons.update"] = function(call) return generic.update(call) end,
+  ["persons.create"] = generic.create, ["persons.delete"] = generic.delete, ["persons.list"] = lists.run,
+  ["persons.retrieve"] = generic.retrieve, ["persons.update"] = generic.update,
 } do
   flow.operations["accounts." .. name] = function(call)
     flow.of_path(call)
@@ -345,48 +290,31 @@ flow.filters["accounts.persons.list"] = {
   end,
 }
 
--- ---- Links and sessions
-
-local function link(call, kind, path)
-  local object = shape.new(kind)
-  object.created = call:now()
-  object.url = ("https://connect.stripe.com/%s/%s"):format(path, host.id(24))
-  return object
-end
+-- ---- Links
 
 local function account_named(call)
-  local account = call.platform:get("account", call.params.account)
-  return account or error(errors.missing("account", call.params.account, "account"))
-end
-
-flow.operations["account_links.create"] = function(call)
-  local account, params = account_named(call), call.params
-  for _, name in ipairs { "refresh_url", "return_url" } do
-    if not params[name] and common.says_more(call) then error(errors.parameter_missing(name)) end
-  end
-  if params.type == "account_update" and account.controller.requirement_collection ~= "application" then
-    common.refuse("Account links of type account_update need an account whose requirements the platform collects.",
-      "type")
-  end
-  local object = link(call, "account_link", "setup/s/" .. account.id)
-  object.expires_at = object.created + LINK_LIVES
-  return object
+  local id = call.params.account
+  return call.platform:get("account", id) or error(errors.missing("account", id, "account"))
 end
 
 flow.operations["account_sessions.create"] = function(call)
   account_named(call)
-  local session = generic.build(call)
-  session.client_secret = ("accs_secret__%s"):format(host.id(32))
-  session.expires_at = call:now() + 1800
-  return session
+  return generic.create(call)
+end
+
+flow.operations["account_links.create"] = function(call)
+  local account, params = account_named(call), call.params
+  if common.says_more(call) then common.need(params, "refresh_url", "return_url") end
+  common.refuse_if(params.type == "account_update" and account.controller.requirement_collection ~= "application",
+    "Account links of type account_update need an account whose requirements the platform collects.", "type")
+  return generic.create(call)
 end
 
 flow.operations["accounts.login_links.create"] = function(call)
   local account = flow.of_path(call)
-  if account.controller.stripe_dashboard.type ~= "express" then
-    common.refuse(("Cannot create a login link for an account that is not an Express account: %s"):format(account.id))
-  end
-  return link(call, "login_link", "express/" .. account.id)
+  common.refuse_if(account.controller.stripe_dashboard.type ~= "express",
+    "Cannot create a login link for an account that is not an Express account: %s", nil, nil, account.id)
+  return generic.create(call)
 end
 
 return flow

@@ -1,32 +1,27 @@
 --- Apps: secrets found by name and scope, of which there is one for each; OAuth, by which an account joins a platform.
 local accounts = require "sandbox.flows.accounts"
+local common = require "sandbox.flows.common"
 local errors = require "sandbox.errors"
 local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local spec = require "sandbox.spec"
+local store = require "sandbox.store"
 
 local flow = { operations = {} }
 
--- ---- Secrets
+-- ---- Secrets: the payload is told only where `expand` names it
 
 local function find(call)
-  local scope = call.params.scope
   for secret in call.store:newest("apps.secret", { name = call.params.name }) do
-    if secret.scope.type == scope.type and secret.scope.user == scope.user then return secret end
+    if store.equal(secret.scope, call.params.scope) then return secret end
   end
 end
 
-local function found(call)
-  return find(call) or error(errors.missing("apps.secret", call.params.name, "name", 404))
-end
+local function found(call) return find(call) or error(errors.missing("apps.secret", call.params.name, "name", 404)) end
 
--- The payload is told only where `expand` names it.
 local function shown(call, secret)
-  for _, path in ipairs(call.params.expand or {}) do
-    if path == "payload" then return secret end
-  end
   local copy = host.copy(secret)
-  copy.payload = nil
+  if not common.contains(call.params.expand, "payload") then copy.payload = nil end
   return copy
 end
 
@@ -39,15 +34,13 @@ end
 flow.operations["apps.secrets.find"] = function(call) return shown(call, found(call)) end
 
 flow.operations["apps.secrets.delete_where"] = function(call)
-  local secret = shown(call, found(call))
+  local secret = found(call)
   call.store:delete(secret)
-  secret.deleted = true
-  return secret
+  return common.changed(shown(call, secret), { deleted = true })
 end
 
--- ---- OAuth
+-- ---- OAuth, which has an error form of its own
 
--- OAuth has an error form of its own.
 local function refuse(code, description)
   local body = { error = code, error_description = description }
   return { status_code = 400, binary = host.encode(body, true), content_type = "application/json" }
@@ -71,11 +64,10 @@ end
 
 -- A code makes an account, once.
 local function grant_by_code(call, code)
-  if not code then return refuse("invalid_request", "No authorization code was given.") end
   local tokens = tokens_of(call)
+  if not code then return refuse("invalid_request", "No authorization code was given.") end
   if tokens[code] then return refuse("invalid_grant", "This authorization code has been used already.") end
-  local joining = setmetatable({ params = { type = "standard" }, operation = spec.operation "accounts.create" },
-    { __index = call })
+  local joining = common.with(call, { type = "standard" }, spec.operation "accounts.create")
   tokens[code] = accounts.operations["accounts.create"](joining).id
   return grant(call, tokens[code])
 end

@@ -12,16 +12,12 @@
 local cards = require "sandbox.cards"
 local common = require "sandbox.flows.common"
 local errors = require "sandbox.errors"
-local events = require "sandbox.events"
 local generic = require "sandbox.generic"
 local host = require "sandbox.host"
-local shape = require "sandbox.shape"
-local spec = require "sandbox.spec"
 
-local null = host.null
-local refuse = common.refuse
+local null, given, refuse, refuse_if = host.null, common.given, common.refuse, common.refuse_if
 
-local methods = { operations = {}, jobs = {}, resolvers = {}, helpers = {} }
+local methods = { operations = {}, resolvers = {} }
 
 -- Of each type: how it pays, in which currencies (- for all), whether it may be `saved` with a customer, whether it
 -- needs `details` to be made, the next_action that is its own, whether it is settled `later` than the redirect. It pays
@@ -57,32 +53,16 @@ for row in ([[
 end
 local ANY_OTHER = { pays = "redirect" }
 
--- What a bank's details say that nobody sends.
-local BANKS = {
-  us_bank_account = { bank_name = "STRIPE TEST BANK", account_holder_type = "individual", account_type = "checking" },
-  acss_debit = { bank_name = "STRIPE TEST BANK" },
-  sepa_debit = { branch_code = "" },
-  nz_bank_account = { bank_name = "STRIPE TEST BANK" },
-}
-
 -- What cards of all shapes say.
-local FACTS = { "country", "cvc_check", "exp_month", "exp_year", "fingerprint", "funding", "last4" }
-methods.FACTS = FACTS
+methods.FACTS = { "country", "cvc_check", "exp_month", "exp_year", "fingerprint", "funding", "last4" }
 
 local DEFAULT_CARD = { number = "4242424242424242", exp_month = 12, exp_year = 2034 }
 
 --- How methods of a type pay: {pays, currencies?, saved?, details?, action?, later?}.
 function methods.kind(type) return KINDS[type] or ANY_OTHER end
 
---- Whether there are methods of this type.
-function methods.is_kind(type)
-  for _, known in ipairs(spec.object("payment_method").by_name.type.values) do
-    if known == type then return true end
-  end
-  return false
-end
+function methods.is_kind(type) return common.contains(common.type_of("payment_method", "type").values, type) end
 
---- Whether a type can pay in a currency.
 function methods.takes(type, currency)
   local list = methods.kind(type).currencies
   return not list or list:find(currency, 1, true) ~= nil
@@ -97,38 +77,21 @@ function methods.usual(currency)
   return types
 end
 
---- A nested object of a kind with all its fields, empty: blank("charge", "payment_method_details", "card").
-function methods.blank(kind, ...)
-  local t = spec.object(kind)
-  for _, name in ipairs { ... } do t = spec.fields(t)[name] end
-  return t and t.fields and shape.nested(t) or {}
-end
-
--- Sets those fields of a blank object that `given` has, by the table.
-local function land(object, given, fields)
-  for name, value in pairs(given) do
-    if fields[name] then object[name] = host.copy(value) end
-  end
-  return object
-end
-
 --- The same number has the same fingerprint everywhere.
 function methods.fingerprint(number)
-  local digits, hash, out = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 0xcbf29ce484222325, {}
-  for i = 1, 16 do
-    for j = 1, #number do hash = (hash ~ number:byte(j) ~ i) * 0x100000001b3 end
-    local at = (hash >> 20) % #digits + 1
-    out[i] = digits:sub(at, at)
-  end
-  return table.concat(out)
+  local hash = 0xcbf29ce484222325
+  for i = 1, #number do hash = (hash ~ number:byte(i)) * 0x100000001b3 end
+  return ("%016x"):format(hash)
 end
+
+-- ---- Cards
 
 local function refuse_card(code, message, param)
   error(errors.card { code = code, message = message, param = param })
 end
 
-local function check_card(call, given)
-  local month, year = tonumber(given.exp_month), tonumber(given.exp_year)
+local function check_card(call, card)
+  local month, year = tonumber(card.exp_month), tonumber(card.exp_year)
   if not month then error(errors.parameter_missing "card[exp_month]") end
   if not year then error(errors.parameter_missing "card[exp_year]") end
   if month < 1 or month > 12 then
@@ -139,95 +102,93 @@ local function check_card(call, given)
   if year < today.year or year > today.year + 50 or year == today.year and month < today.month then
     refuse_card("invalid_expiry_year", "Your card's expiration year is invalid.", "exp_year")
   end
-  if given.cvc and not given.cvc:find "^%d%d%d%d?$" then
+  if card.cvc and not card.cvc:find "^%d%d%d%d?$" then
     refuse_card("invalid_cvc", "Your card's security code is invalid.", "cvc")
   end
   return month, year
 end
 
 --- Reads a card as requests give it. Returns what is common to payment methods and legacy cards, and its note.
-function methods.read_card(call, given)
-  if not given.number then error(errors.parameter_missing "card[number]") end
-  local row, number = cards.of_number(given.number)
+function methods.read_card(call, card)
+  if not card.number then error(errors.parameter_missing "card[number]") end
+  local row, number = cards.of_number(card.number)
   if row.decline == "incorrect_number" then
     refuse_card("incorrect_number", cards.decline("incorrect_number").message, "number")
   end
-  local month, year = check_card(call, given)
+  local month, year = check_card(call, card)
   return {
     brand = cards.brand(number), country = row.country, exp_month = month, exp_year = year, funding = row.funding,
     fingerprint = row.number and methods.fingerprint(number) or host.id(16), last4 = number:sub(-4),
-    cvc_check = given.cvc and "unchecked" or null,
+    cvc_check = card.cvc and "unchecked" or null,
   }, cards.note(row)
 end
 
 --- What the bank says of a card, once asked: pass, unless the test card fails; nothing about what was not given.
-function methods.checks(note, details)
-  local row = cards.of_note(note)
-  local function check(name, given) return row.checks and row.checks[name] or given and "pass" or null end
+function methods.checks(note, cvc, line1, postal_code)
+  local failing = cards.of_note(note).checks or {}
+  local function check(name, value) return failing[name] or given(value) and "pass" or null end
   return {
-    cvc_check = check("cvc_check", details.cvc),
-    address_line1_check = check("address_line1_check", details.line1),
-    address_postal_code_check = check("address_postal_code_check", details.postal_code),
+    cvc_check = check("cvc_check", cvc), address_line1_check = check("address_line1_check", line1),
+    address_postal_code_check = check("address_postal_code_check", postal_code),
   }
 end
 
-local function card_method(method, facts, networks)
-  local card = methods.blank("payment_method", "card")
-  land(card, facts, spec.fields(spec.object("payment_method").by_name.card))
-  card.display_brand = facts.brand
-  card.checks = { address_line1_check = null, address_postal_code_check = null, cvc_check = facts.cvc_check }
-  card.networks = { available = host.array(networks or { facts.brand }), preferred = null }
-  card.regulated_status = "unregulated"
-  card.three_d_secure_usage = { supported = facts.brand ~= "diners" }
-  method.card = card
+--- The checks of a method's card, with the address that is known of its holder.
+function methods.card_checks(held, billing_details)
+  local address, checked = given(billing_details.address) or {}, given(held.method.card.checks) or {}
+  return methods.checks(held.note, checked.cvc_check, address.line1, address.postal_code)
 end
 
-local function bank_details(kind, given)
-  local fields = spec.fields(spec.object("payment_method").by_name[kind])
-  local details = land(land(methods.blank("payment_method", kind), BANKS[kind] or {}, fields), given, fields)
-  local number = given.account_number or given.iban
+local function show_card(method, facts, networks)
+  method.card = common.nested(facts, "payment_method", "card")
+  method.card.display_brand = facts.brand
+  method.card.checks = { address_line1_check = null, address_postal_code_check = null, cvc_check = facts.cvc_check }
+  method.card.networks = { available = host.array(networks or { facts.brand }), preferred = null }
+  method.card.regulated_status = "unregulated"
+  method.card.three_d_secure_usage = { supported = facts.brand ~= "diners" }
+end
+
+-- ---- Drawing up a method
+
+-- What a bank's details say that nobody sends.
+local BANKS = {
+  us_bank_account = { bank_name = "STRIPE TEST BANK", account_holder_type = "individual", account_type = "checking" },
+  acss_debit = { bank_name = "STRIPE TEST BANK" },
+  nz_bank_account = { bank_name = "STRIPE TEST BANK" },
+}
+
+local function bank_details(kind, bank)
+  local details = common.nested(common.changed(BANKS[kind] or {}, bank), "payment_method", kind)
+  local number = bank.account_number or bank.iban
   if not number then return details, {} end
   number = number:gsub("%s", "")
-  if given.iban and not number:find "^%u%u%d%d%w+$" then
-    refuse("The IBAN you provided is invalid.", "sepa_debit[iban]")
-  end
+  refuse_if(bank.iban and not number:find "^%u%u%d%d%w+$",
+    "The IBAN you provided is invalid.", "sepa_debit[iban]")
   details.last4 = number:sub(-4)
-  if fields.fingerprint then details.fingerprint = methods.fingerprint(number) end
-  if fields.networks then details.networks = { preferred = "ach", supported = host.array { "ach" } } end
-  if given.iban then details.country, details.bank_code = number:sub(1, 2), number:sub(5, 9) end
+  if details.fingerprint then details.fingerprint = methods.fingerprint(number) end
+  if details.networks then details.networks = { preferred = "ach", supported = host.array { "ach" } } end
+  if bank.iban then details.country, details.bank_code = number:sub(1, 2), number:sub(5, 9) end
   return details, { account = cards.account(kind, number) }
 end
 
 -- A method without details, not stored. `legacy`: the object that it shows, by whose id it goes.
 local function new_method(call, kind, legacy)
-  local method = shape.new "payment_method"
-  method.id, method.created, method.type = legacy and legacy.id or call.store:new_id "pm_", call:now(), kind
-  method.customer, method.metadata = legacy and legacy.customer or null, legacy and legacy.metadata or {}
-  method.billing_details = methods.blank("payment_method", "billing_details")
-  method.billing_details.address = methods.blank("payment_method", "billing_details", "address")
-  return method
+  local address = common.nested({}, "payment_method", "billing_details", "address")
+  return call:new("payment_method", {
+    id = legacy and legacy.id or call.store:new_id "pm_", created = call:now(), type = kind,
+    customer = legacy and legacy.customer or null, metadata = legacy and legacy.metadata or {},
+    billing_details = common.nested({ address = address }, "payment_method", "billing_details"),
+    allow_redisplay = "unspecified",
+  })
 end
 
--- A method of a row of the test cards.
-local function of_row(call, row)
-  local method = new_method(call, "card")
-  local facts = methods.read_card(call, { number = row.number, exp_month = 12, exp_year = 2034 })
-  card_method(method, facts, row.networks)
-  return { method = method, note = cards.note(row), fresh = true }
+local function of_new_card(call, card)
+  local method, facts, note = new_method(call, "card"), methods.read_card(call, card)
+  show_card(method, facts, cards.of_note(note).networks)
+  return { method = method, note = note, fresh = true }
 end
 
--- Billing details with what was given of them.
-local function billing(details, given)
-  local fields = spec.fields(spec.object("payment_method").by_name.billing_details)
-  local landed = land(host.copy(details), given, fields)
-  if type(given.address) == "table" then
-    local blank = methods.blank("payment_method", "billing_details", "address")
-    landed.address = land(blank, given.address, spec.fields(fields.address))
-  end
-  return landed
-end
-
-local function token_method(call, id)
+local function of_token(call, id)
   local token, note = require("sandbox.flows.sources").token(call, id, "card[token]")
   if not token.card then refuse("This token is no card's: " .. id, "card[token]") end
   local held = methods.of_card(call, token.card, note)
@@ -236,39 +197,35 @@ local function token_method(call, id)
 end
 
 --- A method as params of payment_methods.create, or payment_method_data, describe it; not yet stored.
-function methods.draft(call, given, param)
-  local kind = given.type
+function methods.draft(call, params, param)
+  local kind = params.type
   if not kind then error(errors.parameter_missing(param and param .. "[type]" or "type")) end
-  local details = given[kind]
-  if not details and methods.kind(kind).details then
+  if not params[kind] and methods.kind(kind).details then
     error(errors.parameter_missing(param and ("%s[%s]"):format(param, kind) or kind))
   end
   local held
-  if kind == "card" and details.token then
-    held = token_method(call, details.token)
+  local details = params[kind] or {}
+  if kind == "card" then
+    held = details.token and of_token(call, details.token) or of_new_card(call, details)
   else
     held = { method = new_method(call, kind), fresh = true }
-    if kind == "card" then
-      local facts, note = methods.read_card(call, details)
-      card_method(held.method, facts, cards.of_note(note).networks)
-      held.note = note
-    else
-      held.method[kind], held.note = bank_details(kind, details or {})
-    end
+    held.method[kind], held.note = bank_details(kind, details)
   end
-  local method = held.method
-  method.metadata = host.copy(given.metadata or {})
-  method.allow_redisplay = given.allow_redisplay or method.allow_redisplay or "unspecified"
-  if given.billing_details then method.billing_details = billing(method.billing_details, given.billing_details) end
+  for name, value in pairs(generic.merge(held.method, {
+    metadata = params.metadata, allow_redisplay = params.allow_redisplay, billing_details = params.billing_details,
+  })) do
+    held.method[name] = value
+  end
   return held
 end
 
---- A legacy card, as a payment method shows it: the same id, never stored.
+-- ---- What older things look like as payment methods: under the same id, never stored
+
 function methods.of_card(call, card, note)
   local method, facts = new_method(call, "card", card), {}
-  for _, name in ipairs(FACTS) do facts[name] = card[name] end
+  for _, name in ipairs(methods.FACTS) do facts[name] = card[name] end
   facts.brand = card.brand:lower():gsub("american express", "amex"):gsub("diners club", "diners")
-  card_method(method, facts)
+  show_card(method, facts)
   local details = method.billing_details
   details.name = card.name or null
   for _, name in ipairs { "city", "country", "line1", "line2", "state" } do
@@ -278,7 +235,6 @@ function methods.of_card(call, card, note)
   return { method = method, note = note }
 end
 
---- A legacy bank account, as a payment method shows it.
 function methods.of_bank_account(call, account, note)
   local method = new_method(call, "us_bank_account", account)
   method.us_bank_account = bank_details("us_bank_account", account)
@@ -286,40 +242,39 @@ function methods.of_bank_account(call, account, note)
   return { method = method, note = note }
 end
 
---- A Source of a type other than card, as a payment method shows it.
 function methods.of_source(call, source)
   local method = new_method(call, source.type, source)
-  method[source.type] = methods.blank("payment_method", source.type)
+  method[source.type] = common.nested({}, "payment_method", source.type)
   return { method = method, note = {} }
 end
 
--- What a legacy id stands for.
 local function of_legacy(call, id)
-  local store = call.store
-  local card = store:get("card", id)
-  if card then return methods.of_card(call, card, store:private(card)) end
-  local account = store:get("bank_account", id)
-  if account then return methods.of_bank_account(call, account, store:private(account)) end
-  local source = store:get("source", id)
+  local card, account = call.store:get("card", id), call.store:get("bank_account", id)
+  if card then return methods.of_card(call, card, call:note(card)) end
+  if account then return methods.of_bank_account(call, account, call:note(account)) end
+  local source = call.store:get("source", id)
   if source and source.card then
-    local as_card = host.copy(source.card)
-    as_card.id, as_card.customer = id, source.customer
-    return methods.of_card(call, as_card, store:private(source))
+    local card_of = common.changed(source.card, { id = id, customer = source.customer })
+    return methods.of_card(call, card_of, call:note(source))
   end
 end
+
+-- ---- Picking and keeping
+
+local function account_number(id) return cards.account_named(id:match "^pm_usBankAccount_(.+)" or "") end
+
+local function card_row(id) return id:find "^pm_card_" and cards.of_name(id) end
 
 --- The method that an id stands for, with its note; nil if none does. One of a test name is made anew each time.
 function methods.held(call, id)
   local method = call.store:get("payment_method", id)
-  if method then return { method = method, note = call.store:private(method) } end
-  local account = id:match "^pm_usBankAccount_(.+)"
-  local number = account and cards.account_named(account)
+  if method then return { method = method, note = call:note(method) } end
+  local number, row = account_number(id), card_row(id)
   if number then
     local details = { account_number = number, routing_number = "110000000" }
     return methods.draft(call, { type = "us_bank_account", us_bank_account = details })
   end
-  local row = id:find "^pm_card_" and cards.of_name(id)
-  if row then return of_row(call, row) end
+  if row then return of_new_card(call, { number = row.number, exp_month = 12, exp_year = 2034 }) end
   return of_legacy(call, id)
 end
 
@@ -330,7 +285,7 @@ end
 
 --- Notes of a stored object what it will do when it pays. Returns its note.
 function methods.remember(call, object, note)
-  local private = call.store:private(object)
+  local private = call:note(object)
   for name, value in pairs(note) do private[name] = host.copy(value) end
   return private
 end
@@ -339,20 +294,18 @@ end
 function methods.keep(call, held)
   if not held.fresh then return held.method end
   call.store:insert(held.method)
-  local private = methods.remember(call, held.method, held.note)
+  held.fresh, held.note = nil, methods.remember(call, held.method, held.note)
   if held.token then require("sandbox.flows.sources").use_token(call, held.token) end
-  held.fresh, held.note = nil, private
   return held.method
 end
 
 function methods.resolvers.payment_method(call, id, only_ask)
-  if only_ask then
-    return id:find "^pm_card_" and cards.of_name(id) or cards.account_named(id:match "^pm_usBankAccount_(.+)" or "")
-      or of_legacy(call, id)
-  end
+  if only_ask then return card_row(id) or account_number(id) or of_legacy(call, id) end
   local held = methods.held(call, id)
   return held and methods.keep(call, held)
 end
+
+-- ---- Using, attaching, detaching
 
 --- Raises unless a method may be used (or, `attaching`, attached) with this customer (an id, or null).
 function methods.check_usable(held, customer, attaching)
@@ -382,60 +335,57 @@ function methods.refusal(held)
   return not row.attaches and row.decline or nil
 end
 
+function methods.check_attachable(held, customer)
+  methods.check_usable(held, customer, true)
+  refuse_if(not methods.kind(held.method.type).saved, "A payment method of type %s cannot be attached to a customer.",
+    "payment_method", "payment_method_unsupported_type", held.method.type)
+  local decline = methods.refusal(held)
+  if decline then error(methods.declined(decline, { payment_method = held.method })) end
+end
+
 --- Attaches a stored method to a customer: its checks are made, payment_method.attached tells of it.
 function methods.attach(call, held, customer)
   local method = held.method
   if method.customer == customer then return method end
-  local changes = { customer = customer }
-  if method.type == "card" then
-    changes.card = host.copy(method.card)
-    local address = method.billing_details.address
-    if address == null then address = { line1 = null, postal_code = null } end
-    changes.card.checks = methods.checks(held.note, {
-      cvc = method.card.checks ~= null and method.card.checks.cvc_check ~= null, line1 = address.line1 ~= null,
-      postal_code = address.postal_code ~= null,
-    })
-  end
-  call.store:update(method, changes)
-  events.emit(call, "payment_method.attached", method)
+  local card = method.type == "card" or nil
+  if card then card = common.changed(method.card, { checks = methods.card_checks(held, method.billing_details) }) end
+  call.store:update(method, { customer = customer, card = card })
+  call:emit("payment_method.attached", method)
   return method
 end
 
 --- Detaches a method for good; a customer that pays with it by default no longer does.
 function methods.detach(call, method)
   local customer = call.store:get("customer", method.customer)
-  call.store:private(method).spent = true
-  generic.apply(call, method, { customer = null }, "payment_method.detached")
+  call:note(method).spent = true
+  call:apply(method, { customer = null }, "payment_method.detached")
   local settings = customer and customer.invoice_settings
   if settings and settings.default_payment_method == method.id then
-    settings = host.copy(settings)
-    settings.default_payment_method = null
-    generic.apply(call, customer, { invoice_settings = settings })
+    call:apply(customer, { invoice_settings = common.changed(settings, { default_payment_method = null }) })
   end
   return method
 end
 
 --- What a charge, or a setup attempt, shows of an authentication that succeeded.
 function methods.authenticated(kind)
-  local secure = methods.blank(kind, "payment_method_details", "card", "three_d_secure")
-  secure.authentication_flow, secure.result, secure.result_reason = "challenge", "authenticated", null
-  secure.version, secure.electronic_commerce_indicator, secure.transaction_id = "2.2.0", "05", host.id(20)
-  return secure
+  return common.nested({
+    authentication_flow = "challenge", result = "authenticated", result_reason = null, version = "2.2.0",
+    electronic_commerce_indicator = "05", transaction_id = host.id(20),
+  }, kind, "payment_method_details", "card", "three_d_secure")
 end
 
 -- ---- Operations
 
 methods.operations["payment_methods.create"] = function(call)
-  local given = call.params
-  if not common.says_more(call) then
-    given = { type = "card", card = DEFAULT_CARD, metadata = given.metadata }
-  elseif given.payment_method then
-    local held = methods.pick(call, given.payment_method, "payment_method")
-    local method, note = host.copy(held.method), { card = held.note.card, account = held.note.account }
-    method.id, method.customer, method.created = call.store:new_id "pm_", null, call:now()
-    return methods.keep(call, { method = method, note = note, fresh = true })
+  local params = call.params
+  if params.payment_method then -- a copy of it, without its customer
+    local held = methods.pick(call, params.payment_method, "payment_method")
+    local fresh = { id = call.store:new_id "pm_", customer = null, created = call:now() }
+    local note = { card = held.note.card, account = held.note.account }
+    return methods.keep(call, { method = common.changed(held.method, fresh), note = note, fresh = true })
   end
-  return methods.keep(call, methods.draft(call, given))
+  if not common.says_more(call) then params.type, params.card = "card", DEFAULT_CARD end
+  return methods.keep(call, methods.draft(call, params))
 end
 
 methods.operations["payment_methods.retrieve"] = function(call)
@@ -443,51 +393,26 @@ methods.operations["payment_methods.retrieve"] = function(call)
 end
 
 methods.operations["payment_methods.attach"] = function(call)
-  local customer = call.params.customer or call.params.customer_account
   local held = methods.pick(call, call.ids.payment_method)
+  local customer = call.params.customer or call.params.customer_account
   if not customer then error(errors.parameter_missing "customer") end
-  methods.check_usable(held, customer, true)
-  if not methods.kind(held.method.type).saved then
-    refuse(("A payment method of type %s cannot be attached to a customer."):format(held.method.type),
-      "payment_method", "payment_method_unsupported_type")
-  end
-  local decline = methods.refusal(held)
-  if decline then error(methods.declined(decline, { payment_method = held.method })) end
+  methods.check_attachable(held, customer)
   methods.keep(call, held)
   return methods.attach(call, held, customer)
 end
 
 methods.operations["payment_methods.detach"] = function(call)
   local method = methods.pick(call, call.ids.payment_method).method
-  if method.customer == null or not call.store:get("payment_method", method.id) then
-    refuse("The payment method you provided is not attached to a customer, so it cannot be detached.",
-      "payment_method", "payment_method_unexpected_state")
-  end
+  refuse_if(method.customer == null or not call.store:get("payment_method", method.id),
+    "The payment method you provided is not attached to a customer, so it cannot be detached.",
+    "payment_method", "payment_method_unexpected_state")
   return methods.detach(call, method)
 end
 
-methods.operations["payment_methods.update"] = function(call)
-  local method = call:target()
-  local params = call.params
-  local changes = generic.merge(method, { metadata = params.metadata, allow_redisplay = params.allow_redisplay })
-  if params.billing_details then changes.billing_details = billing(method.billing_details, params.billing_details) end
-  for _, kind in ipairs { "card", "us_bank_account" } do
-    local given = params[kind]
-    if given and method[kind] then
-      changes[kind] = land(host.copy(method[kind]), given, spec.fields(spec.object("payment_method").by_name[kind]))
-      local networks = given.networks and host.copy(method[kind].networks)
-      if networks then
-        networks.preferred, changes[kind].networks = given.networks.preferred or null, networks
-      end
-    end
-  end
-  return generic.apply(call, method, changes)
-end
-
 methods.operations["customers.payment_methods.retrieve"] = function(call)
-  local held = methods.pick(call, call.ids.payment_method)
-  if held.method.customer == call.ids.customer then return held.method end
-  error(errors.missing("PaymentMethod", call.ids.payment_method, "id", 404))
+  local id = call.ids.payment_method
+  local method = methods.pick(call, id).method
+  return method.customer == call.ids.customer and method or error(errors.missing("PaymentMethod", id, "id", 404))
 end
 
 return methods

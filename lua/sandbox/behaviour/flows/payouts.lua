@@ -6,59 +6,41 @@
 --
 -- Invariant: a payout's transactions sum to -amount while it is on its way or paid, and to 0 once it failed or was
 -- canceled.
-local clock = require "sandbox.clock"
+local cards = require "sandbox.cards"
 local common = require "sandbox.flows.common"
-local events = require "sandbox.events"
 local external = require "sandbox.flows.external_accounts"
 local generic = require "sandbox.generic"
-local host = require "sandbox.host"
 local ledger = require "sandbox.flows.ledger"
+
+local given, refuse_if = common.given, common.refuse_if
 
 local flow = { operations = {}, jobs = {}, helpers = {} }
 
-local DAY = 86400
-local TIMES = { standard = { leaves = DAY, arrives = 2 * DAY }, instant = { leaves = 0, arrives = 1800 } }
-
-local MESSAGES = {
-  account_closed = "The bank account has been closed.",
-  could_not_process = "The bank could not process this payout.",
-  debit_not_authorized = "Debit transactions are not approved on the bank account.",
-  insufficient_funds = "The Stripe account has insufficient funds to cover the payout.",
-  invalid_currency = "The bank was unable to process this payout because of its currency.",
-  no_account = "The bank account details on file are probably incorrect: no such account could be found.",
+local TIMES = {
+  standard = { leaves = common.DAY, arrives = 2 * common.DAY },
+  instant = { leaves = 0, arrives = 1800 },
 }
 
 local MOVES = {
-  in_transit = { from = { pending = true }, event = "payout.updated" },
-  paid = { from = { pending = true, in_transit = true }, event = "payout.paid" },
-  canceled = { from = { pending = true }, event = "payout.canceled", returns = "payout_cancel" },
-  failed = {
-    from = { pending = true, in_transit = true, paid = true }, event = "payout.failed", returns = "payout_failure",
-  },
+  in_transit = { from = "pending", event = "payout.updated" },
+  paid = { from = "pending in_transit", event = "payout.paid" },
+  canceled = { from = "pending", event = "payout.canceled", returns = "payout_cancel" },
+  failed = { from = "pending in_transit paid", event = "payout.failed", returns = "payout_failure" },
 }
 
 local function move(call, payout, status, changes)
-  local step = MOVES[status]
+  local step = common.step(MOVES, payout, status)
   changes = changes or {}
   changes.status = status
   if step.returns then
-    local transaction = ledger.post(call, {
-      type = step.returns, amount = payout.amount, currency = payout.currency, source = payout.id,
-      source_type = payout.source_type,
-    })
-    changes.failure_balance_transaction = transaction.id
+    local back = ledger.post(call, step.returns, payout, payout.amount, { source_type = payout.source_type })
+    changes.failure_balance_transaction = back.id
   end
-  return generic.apply(call, payout, changes, step.event)
+  return call:apply(payout, changes, step.event)
 end
 
 local function fail(call, payout, code)
-  local changes = { failure_code = code, failure_message = MESSAGES[code] or MESSAGES.could_not_process }
-  return move(call, payout, "failed", changes)
-end
-
-local function check(payout, status, verb)
-  if MOVES[status].from[payout.status] then return end
-  common.refuse(("Payout %s cannot be %s: its status is %s."):format(payout.id, verb or status, payout.status))
+  return move(call, payout, "failed", { failure_code = code, failure_message = cards.failure(code) })
 end
 
 -- Stores a payout whose destination and amount are settled, with its transaction and its way ahead.
@@ -68,87 +50,65 @@ local function launch(call, payout, destination)
   payout.arrival_date = call:now() + times.arrives
   payout.destination, payout.type = destination.id, destination.object
   payout.reconciliation_status = "not_applicable"
-  payout.trace_id = { status = "pending", value = host.null }
+  payout.trace_id = { status = "pending", value = common.null }
   call.store:insert(payout)
-  payout.balance_transaction = ledger.post(call, {
-    type = "payout", amount = -payout.amount, currency = payout.currency, source = payout.id,
-    description = payout.description ~= host.null and payout.description or "STRIPE PAYOUT",
-    source_type = payout.source_type,
+  payout.balance_transaction = ledger.post(call, "payout", payout, -payout.amount, {
+    description = given(payout.description) or "STRIPE PAYOUT", source_type = payout.source_type,
   }).id
-  events.emit(call, "payout.created", payout)
-  if times.leaves > 0 then clock.schedule(call, call:now() + times.leaves, "payout.leave", { payout = payout.id }) end
-  clock.schedule(call, payout.arrival_date, "payout.arrive", { payout = payout.id })
+  call:emit("payout.created", payout)
+  if times.leaves > 0 then call:later(times.leaves, "payout.leave", { payout = payout.id }) end
+  call:later(times.arrives, "payout.arrive", { payout = payout.id })
   return payout
 end
 
 flow.operations["payouts.create"] = function(call)
   local params = call.params
-  local source_type = params.source_type
   common.positive(params.amount, "amount")
-  ledger.check_funds(call, params.amount, params.currency, source_type)
+  ledger.check_funds(call, params.amount, params.currency, params.source_type)
   local destination = external.for_payout(call, params.destination, params.currency)
   local payout = generic.build(call)
-  payout.method = params.method or "standard"
-  payout.source_type = source_type or "card"
+  payout.method, payout.source_type = params.method or "standard", params.source_type or "card"
   return launch(call, payout, destination)
 end
 
-flow.operations["payouts.cancel"] = function(call)
-  local payout = call:target()
-  check(payout, "canceled")
-  return move(call, payout, "canceled")
-end
+flow.operations["payouts.cancel"] = function(call) return move(call, call:target(), "canceled") end
 
 -- A reversal is a payout of the negative amount, which takes back what the first one brought.
 flow.operations["payouts.reverse"] = function(call)
   local original = call:target()
-  if original.reversed_by ~= host.null or original.amount < 0 then
-    common.refuse(("Payout %s is already reversed, or is a reversal."):format(original.id))
-  end
-  if original.status ~= "paid" and original.status ~= "in_transit" then
-    common.refuse(("A payout that is %s cannot be reversed; one paid or in transit can."):format(original.status))
-  end
+  refuse_if(given(original.reversed_by) or original.amount < 0,
+    "Payout %s is already reversed, or is a reversal.", nil, nil, original.id)
+  refuse_if(not common.among("paid in_transit", original.status),
+    "A payout that is %s cannot be reversed; one paid or in transit can.", nil, nil, original.status)
   local reversal = generic.build(call)
   for _, field in ipairs { "currency", "method", "source_type", "statement_descriptor" } do
     reversal[field] = original[field]
   end
   reversal.amount, reversal.original_payout = -original.amount, original.id
   launch(call, reversal, external.for_payout(call, original.destination, original.currency))
-  generic.apply(call, original, { reversed_by = reversal.id })
+  call:apply(original, { reversed_by = reversal.id })
   return reversal
 end
 
 flow.jobs["payout.leave"] = function(call, args)
   local payout = call.store:get("payout", args.payout)
-  if payout.status == "pending" then move(call, payout, "in_transit") end
+  if common.may(MOVES, payout, "in_transit") then move(call, payout, "in_transit") end
 end
 
 flow.jobs["payout.arrive"] = function(call, args)
   local payout = call.store:get("payout", args.payout)
-  if not MOVES.paid.from[payout.status] then return end
+  if not common.may(MOVES, payout, "paid") then return end
   local failure = external.failure(call, payout)
   if failure then return fail(call, payout, failure) end
   move(call, payout, "paid", { trace_id = { status = "supported", value = ("%015d"):format(payout.created) } })
 end
 
-local function helper(status, act)
-  return function(call, id, params)
-    local payout = call:find("payout", id, "id")
-    check(payout, status)
-    return act(call, payout, params) or payout
-  end
+for name, status in pairs { send = "in_transit", pay = "paid" } do
+  local function act(call, payout) return move(call, payout, status) end
+  flow.helpers["payouts." .. name] = common.helper("payout", act)
 end
-
-flow.helpers["payouts.send"] = helper("in_transit", function(call, payout)
-  return move(call, payout, "in_transit")
-end)
-
-flow.helpers["payouts.pay"] = helper("paid", function(call, payout)
-  return move(call, payout, "paid")
-end)
-
-flow.helpers["payouts.fail"] = helper("failed", function(call, payout, params)
-  return fail(call, payout, params and params.failure_code or "could_not_process")
+flow.helpers["payouts.fail"] = common.helper("payout", function(call, payout, params)
+  return fail(call, payout, params.failure_code or "could_not_process")
 end)
 
 return flow

@@ -1,34 +1,25 @@
 --- Products: `updated` moves with every change, a default price is one of the product's own, and a product that has
 --- prices stays.
---
--- For prices and plans, which may bring their product: products.make(call, fields) checks nothing that params did not.
 local common = require "sandbox.flows.common"
-local events = require "sandbox.events"
 local generic = require "sandbox.generic"
-local host = require "sandbox.host"
+
+local refuse, refuse_if = common.refuse, common.refuse_if
 
 local flow = { operations = {} }
 
 --- Builds and stores a product of `fields`, as products.create takes them.
 function flow.make(call, fields)
-  local product = generic.build(common.with(call, fields), "product")
-  product.id = fields.id or ""
-  if fields.active == nil then product.active = true end
-  product.type = fields.type or "service"
-  call.store:insert(product)
-  product.updated = product.created
-  if product.default_price == nil then product.default_price = host.null end
-  events.emit(call, "product.created", product)
-  return product
+  local product = generic.build(common.with(call, fields, call.operation), "product")
+  product.id, product.active, product.type = fields.id or "", fields.active ~= false, fields.type or "service"
+  product.updated, product.default_price = call:now(), product.default_price or common.null
+  return call:keep(product)
 end
 
 flow.operations["products.create"] = function(call)
-  local prices = require "sandbox.flows.prices"
-  local params = call.params
-  local price = params.default_price_data
-  params.default_price_data = nil
+  local prices, price = require "sandbox.flows.prices", call.params.default_price_data
+  call.params.default_price_data = nil
   if price then prices.check(call, price, "default_price_data") end
-  local product = flow.make(call, params)
+  local product = flow.make(call, call.params)
   if price then
     price.product = product.id
     call.store:update(product, { default_price = prices.make(call, price).id })
@@ -36,29 +27,22 @@ flow.operations["products.create"] = function(call)
   return product
 end
 
-local function check_default_price(call, product, id)
-  local price = call:find("price", id, "default_price")
-  if price.product ~= product.id then
-    common.refuse(("The price %s belongs to another product and cannot be the default of %s."):format(id, product.id),
-      "default_price")
-  end
-  if not price.active then
-    common.refuse(("The price %s is archived and cannot be a default price."):format(id), "default_price")
-  end
-end
-
 flow.operations["products.update"] = function(call)
   local product, default = call:target(), call.params.default_price
-  if default then check_default_price(call, product, default) end
-  local changes = generic.merge(product, call.params)
+  local price = default and call:find("price", default, "default_price")
+  refuse_if(price and price.product ~= product.id,
+    "The price %s belongs to another product and cannot be the default of %s.",
+    "default_price", nil, default, product.id)
+  refuse_if(price and not price.active,
+    "The price %s is archived and cannot be a default price.", "default_price", nil, default)
+  local changes = call:asked(product)
   if next(changes) then changes.updated = call:now() end
-  return generic.apply(call, product, changes)
+  return call:apply(product, changes)
 end
 
 flow.operations["products.delete"] = function(call)
-  local product = call:target()
-  if call.store:newest("price", { product = product.id })() then
-    common.refuse("This product cannot be deleted because it has one or more user-created prices. Archive it"
+  if call.store:newest("price", { product = call:target().id })() then
+    refuse("This product cannot be deleted because it has one or more user-created prices. Archive it"
       .. " instead, by setting `active` to false.")
   end
   return generic.delete(call)

@@ -2,84 +2,61 @@
 ---
 ---   any action → in_progress ─▶ succeeded | failed     each with its event: terminal.reader.action_succeeded and so on
 ---        cancel_action: the action goes away
----
---- A payment is confirmed by what the cardholder presents where the action takes payments.
-local errors = require "sandbox.errors"
+local common = require "sandbox.flows.common"
 local generic = require "sandbox.generic"
-local host = require "sandbox.host"
-local spec = require "sandbox.spec"
 
-local null = host.null
+local null, given = common.null, common.given
+
 local flow = { operations = {} }
 
-local function action_type(name)
-  return spec.fields(spec.object("terminal.reader").by_name.action)[name]
+local PAYING = "collect_payment_method confirm_payment_intent process_payment_intent process_setup_intent "
+  .. "refund_payment"
+
+local function under_way(reader)
+  local action = given(reader.action)
+  return action and action.status == "in_progress" and action
 end
 
-local function is_under_way(reader)
-  return reader.action ~= nil and reader.action ~= null and reader.action.status == "in_progress"
-end
-
--- What the action holds: the params, in the form that the table gives it.
+-- Starts an action, which holds the params in the form that the table gives it.
 local function start(name, status)
-  return function(call)
+  flow.operations["terminal.readers." .. name] = function(call)
     local reader = call:target()
-    if is_under_way(reader) then
-      error(errors.invalid {
-        code = "terminal_reader_busy",
-        message = ("Reader %s is busy with %s. Cancel that first."):format(reader.id, reader.action.type),
-      })
+    local busy = under_way(reader)
+    if busy then
+      common.refuse(("Reader %s is busy with %s. Cancel that first."):format(reader.id, busy.type), nil,
+        "terminal_reader_busy")
     end
-    return generic.apply(call, reader, { action = {
-      type = name, status = status or "in_progress", api_error = null, failure_code = null, failure_message = null,
-      [name] = generic.land(action_type(name), call.params, nil),
+    return call:apply(reader, { action = {
+      type = name, status = status, api_error = null, failure_code = null, failure_message = null,
+      [name] = generic.land(common.type_of("terminal.reader", "action", name), call.params, nil),
     } }, "terminal.reader.action_updated")
   end
 end
 
-for _, name in ipairs {
-  "collect_inputs", "collect_payment_method", "confirm_payment_intent", "process_payment_intent",
-  "process_setup_intent",
-  "refund_payment",
-} do
-  flow.operations["terminal.readers." .. name] = start(name)
-end
-
--- The display shows at once; nothing is left to do.
-flow.operations["terminal.readers.set_reader_display"] = start("set_reader_display", "succeeded")
+start("collect_inputs", "in_progress")
+start("set_reader_display", "succeeded") -- the display shows at once; nothing is left to do
+for name in PAYING:gmatch "%S+" do start(name, "in_progress") end
 
 flow.operations["terminal.readers.cancel_action"] = function(call)
-  return generic.apply(call, call:target(), { action = null }, "terminal.reader.action_updated")
+  return call:apply(call:target(), { action = null }, "terminal.reader.action_updated")
 end
 
 -- Ends the action under way, if its type is one of `types`.
-local function finish(call, types, changes)
-  local reader = call:target()
-  if not is_under_way(reader) or not types[reader.action.type] then
-    error(errors.invalid {
-      message = ("Reader %s has no action in progress that this would answer."):format(reader.id),
-    })
+local function finish(name, types, changes)
+  flow.operations["test_helpers.terminal.readers." .. name] = function(call)
+    local reader = call:target()
+    local action = under_way(reader)
+    common.refuse_if(not action or not common.among(types, action.type),
+      "Reader %s has no action in progress that this would answer.", nil, nil, reader.id)
+    action = common.changed(action, changes)
+    return call:apply(reader, { action = action }, "terminal.reader.action_" .. action.status)
   end
-  local action = host.copy(reader.action)
-  for name, value in pairs(changes) do action[name] = value end
-  return generic.apply(call, reader, { action = action }, "terminal.reader.action_" .. action.status)
 end
 
-flow.operations["test_helpers.terminal.readers.present_payment_method"] = function(call)
-  return finish(call, {
-    collect_payment_method = true, confirm_payment_intent = true, process_payment_intent = true,
-    process_setup_intent = true, refund_payment = true,
-  }, { status = "succeeded" })
-end
-
-flow.operations["test_helpers.terminal.readers.succeed_input_collection"] = function(call)
-  return finish(call, { collect_inputs = true }, { status = "succeeded" })
-end
-
-flow.operations["test_helpers.terminal.readers.timeout_input_collection"] = function(call)
-  return finish(call, { collect_inputs = true }, {
-    status = "failed", failure_code = "customer_canceled", failure_message = "The cardholder did not answer in time.",
-  })
-end
+finish("present_payment_method", PAYING, { status = "succeeded" })
+finish("succeed_input_collection", "collect_inputs", { status = "succeeded" })
+finish("timeout_input_collection", "collect_inputs", {
+  status = "failed", failure_code = "customer_canceled", failure_message = "The cardholder did not answer in time.",
+})
 
 return flow

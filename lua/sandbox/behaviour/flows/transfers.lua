@@ -2,86 +2,66 @@
 --
 -- Invariant: a transfer and its reversals post equal and opposite amounts in the two accounts, in one step. What a
 -- charge funds (`source_transaction`) needs no available balance: it settles when the charge does, on both sides.
---
--- For charges with transfer_data: transfers.make(call, {amount=, currency=, destination=account id, charge=,
--- fee_details=}); transfers.reverse(call, transfer, amount, fields of the reversal) takes a part of one back.
 local common = require "sandbox.flows.common"
 local errors = require "sandbox.errors"
-local events = require "sandbox.events"
 local generic = require "sandbox.generic"
-local host = require "sandbox.host"
 local ledger = require "sandbox.flows.ledger"
-local shape = require "sandbox.shape"
 
-local null = host.null
+local given, refuse, refuse_if = common.given, common.refuse, common.refuse_if
 
 local flow = { operations = {} }
 
 local function settles_on(call, charge)
-  local id = charge and charge.balance_transaction
-  local transaction = id and id ~= null and call.store:get("balance_transaction", id)
+  local id = charge and given(charge.balance_transaction)
+  local transaction = id and call.store:get("balance_transaction", id)
   return transaction and math.max(transaction.available_on, call:now()) or nil
 end
 
 -- The payment that stands in the destination for what arrived there.
-local function arrive(there, transfer, options)
-  local payment = shape.new "charge"
-  payment.id = there.store:new_id "py_"
-  for _, field in ipairs { "amount", "currency", "transfer_group" } do
-    payment[field] = transfer[field]
-  end
-  payment.amount_captured, payment.captured, payment.paid, payment.status = transfer.amount, true, true, "succeeded"
-  payment.source_transfer = transfer.id
-  if options.fee_details then payment.application_fee_amount = options.fee_details[1].amount end
-  there.store:insert(payment)
-  local transaction = ledger.post(there, {
-    type = "payment", amount = transfer.amount, currency = transfer.currency, source = payment.id,
-    available_on = options.available_on or there:now(), fee_details = options.fee_details,
+local function arrive(there, transfer, available_on, fee)
+  local payment = there:add("charge", {
+    id = there.store:new_id "py_", amount = transfer.amount, currency = transfer.currency, captured = true, paid = true,
+    transfer_group = transfer.transfer_group, amount_captured = transfer.amount, status = "succeeded",
+    source_transfer = transfer.id, application_fee_amount = fee and fee.amount,
+  })
+  local transaction = ledger.post(there, "payment", payment, transfer.amount, {
+    available_on = available_on or there:now(), fee_details = fee and { fee },
   })
   there.store:update(payment, { balance_transaction = transaction.id })
   return payment
 end
 
--- Stores a built transfer and moves its money.
-local function move(call, there, transfer, options)
+-- Stores a transfer and moves its money; `fee`, a row of fee_details, is taken from the payment there.
+local function move(call, there, transfer, charge, fee)
+  local available_on = settles_on(call, charge)
+  if charge and not given(transfer.transfer_group) then
+    transfer.transfer_group = given(charge.transfer_group) or "group_" .. charge.id
+  end
   call.store:insert(transfer)
-  local transaction = ledger.post(call, {
-    type = "transfer", amount = -transfer.amount, currency = transfer.currency, source = transfer.id,
-    description = transfer.description, available_on = options.available_on,
+  local transaction = ledger.post(call, "transfer", transfer, -transfer.amount, {
+    description = transfer.description, available_on = available_on,
   })
-  local payment = arrive(there, transfer, options)
+  local payment = arrive(there, transfer, available_on, fee)
   call.store:update(transfer, { balance_transaction = transaction.id, destination_payment = payment.id })
-  events.emit(call, "transfer.created", transfer)
+  call:emit("transfer.created", transfer)
   return transfer
 end
 
---- A charge's own transfer to the account of its transfer_data; `fee_details` are taken from the payment there.
-function flow.make(call, fields)
-  local transfer = shape.new "transfer"
-  local charge = fields.charge
-  transfer.amount, transfer.currency, transfer.destination = fields.amount, fields.currency, fields.destination
-  transfer.source_transaction, transfer.source_type = charge.id, "card"
-  transfer.transfer_group = charge.transfer_group ~= null and charge.transfer_group or "group_" .. charge.id
-  return move(call, call:on(fields.destination), transfer, {
-    available_on = settles_on(call, charge), fee_details = fields.fee_details,
-  })
-end
-
-local function no_destination(id)
-  return errors.invalid {
-    code = "resource_missing", message = ("No such destination: '%s'"):format(id), param = "destination",
-  }
+--- A charge's own transfer to the account of its transfer_data.
+function flow.make(call, charge, amount, destination, fee)
+  return move(call, call:on(destination), call:new("transfer", {
+    amount = amount, currency = charge.currency, destination = destination, source_transaction = charge.id,
+    source_type = "card",
+  }), charge, fee)
 end
 
 -- The charge that funds a transfer, with what of it is not yet transferred.
 local function funding(call)
   local charge = call:find("charge", call.params.source_transaction, "source_transaction")
-  if charge.status ~= "succeeded" and charge.status ~= "pending" then
-    common.refuse(("Charge %s did not succeed."):format(charge.id), "source_transaction")
-  end
-  if charge.currency ~= call.params.currency then
-    common.refuse("The currency must be that of the source_transaction.", "currency")
-  end
+  refuse_if(not common.among("succeeded pending", charge.status),
+    "Charge %s did not succeed.", "source_transaction", nil, charge.id)
+  refuse_if(charge.currency ~= call.params.currency,
+    "The currency must be that of the source_transaction.", "currency")
   local left = charge.amount - charge.amount_refunded
   for transfer in call.store:newest("transfer", { source_transaction = charge.id }) do
     left = left - transfer.amount + transfer.amount_reversed
@@ -90,36 +70,34 @@ local function funding(call)
 end
 
 flow.operations["transfers.create"] = function(call)
-  local params = call.params
+  local params, charge = call.params, nil
   local there = call:on(params.destination)
-  if not there or there.account == call.account then error(no_destination(params.destination)) end
-  local charge, left
+  if not there or there.account == call.account then
+    error(errors.missing("destination", params.destination, "destination"))
+  end
   if params.source_transaction then
+    local left
     charge, left = funding(call)
     params.amount = params.amount or left
     common.at_most(params.amount, left, "Transfer")
   else
-    if not params.amount then error(errors.parameter_missing "amount") end
+    common.need(params, "amount")
     common.positive(params.amount, "amount")
     ledger.check_funds(call, params.amount, params.currency, params.source_type)
   end
   local transfer = generic.build(call)
   transfer.source_type = params.source_type or "card"
-  if charge and transfer.transfer_group == null then
-    transfer.transfer_group = charge.transfer_group ~= null and charge.transfer_group or "group_" .. charge.id
-  end
-  return move(call, there, transfer, { available_on = settles_on(call, charge) })
+  return move(call, there, transfer, charge)
 end
 
 -- Takes the amount back out of the destination: a refund of the payment there.
 local function take_back(there, transfer, amount, description)
   local payment = there.store:get("charge", transfer.destination_payment)
-  local refund = shape.new "refund"
-  refund.id = there.store:new_id "pyr_"
-  refund.amount, refund.currency, refund.charge, refund.status = amount, transfer.currency, payment.id, "succeeded"
-  there.store:insert(refund)
-  local transaction = ledger.post(there, {
-    type = "payment_refund", amount = -amount, currency = transfer.currency, source = refund.id,
+  local refund = there:add("refund", {
+    id = there.store:new_id "pyr_", amount = amount, currency = transfer.currency, charge = payment.id,
+    status = "succeeded",
+  })
+  local transaction = ledger.post(there, "payment_refund", refund, -amount, {
     description = description, of = payment.balance_transaction,
   })
   there.store:update(refund, { balance_transaction = transaction.id })
@@ -130,43 +108,30 @@ end
 
 --- Reverses a part of a transfer; `fields` are those of the reversal to set (source_refund, metadata, description).
 function flow.reverse(call, transfer, amount, fields)
-  local there = call:on(transfer.destination)
-  local reversal = shape.new "transfer_reversal"
-  reversal.amount, reversal.currency, reversal.transfer = amount, transfer.currency, transfer.id
-  reversal.metadata = fields.metadata or {}
-  reversal.source_refund = fields.source_refund or null
-  call.store:insert(reversal, transfer.id)
-  local refund = take_back(there, transfer, amount, fields.description)
-  call.store:update(reversal, { destination_payment_refund = refund.id })
-  local transaction = ledger.post(call, {
-    type = "transfer_refund", amount = amount, currency = transfer.currency, source = reversal.id,
+  local reversal = call:add("transfer_reversal", {
+    amount = amount, currency = transfer.currency, transfer = transfer.id, metadata = common.metadata(fields),
+    source_refund = fields.source_refund or common.null,
+  }, transfer.id)
+  local refund = take_back(call:on(transfer.destination), transfer, amount, fields.description)
+  local transaction = ledger.post(call, "transfer_refund", reversal, amount, {
     description = fields.description, of = transfer.balance_transaction,
   })
-  call.store:update(reversal, { balance_transaction = transaction.id })
+  call.store:update(reversal, { destination_payment_refund = refund.id, balance_transaction = transaction.id })
   local reversed = transfer.amount_reversed + amount
-  local changes = { amount_reversed = reversed, reversed = reversed == transfer.amount }
-  generic.apply(call, transfer, changes, "transfer.reversed")
+  call:apply(transfer, { amount_reversed = reversed, reversed = reversed == transfer.amount }, "transfer.reversed")
   return reversal
-end
-
-local function check_funds_there(there, transfer, amount)
-  if not there then
-    common.refuse(("Account %s does not exist any more."):format(transfer.destination), nil, "account_invalid")
-  end
-  if ledger.total(there, transfer.currency) >= amount then return end
-  common.refuse(("Account %s does not have the funds to reverse this transfer."):format(transfer.destination),
-    nil, "balance_insufficient")
 end
 
 flow.operations["transfers.reversals.create"] = function(call)
   local transfer = call:target()
   local left = transfer.amount - transfer.amount_reversed
   local amount = call.params.amount or left
-  if left == 0 then
-    common.refuse(("Transfer %s is already fully reversed."):format(transfer.id))
-  end
+  if left == 0 then refuse(("Transfer %s is already fully reversed."):format(transfer.id)) end
   common.at_most(amount, left, "Reversal")
-  check_funds_there(call:on(transfer.destination), transfer, amount)
+  local there, account = call:on(transfer.destination), transfer.destination
+  refuse_if(not there, "Account %s does not exist any more.", nil, "account_invalid", account)
+  refuse_if(ledger.total(there, transfer.currency) < amount,
+    "Account %s does not have the funds to reverse this transfer.", nil, "balance_insufficient", account)
   local reversal = flow.reverse(call, transfer, amount, call.params)
   if call.params.refund_application_fee then
     require("sandbox.flows.application_fees").refund_share(call, transfer, amount)
