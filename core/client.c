@@ -593,6 +593,9 @@ static void prepare(call *c, ps_client *client, const ps_call_options *options) 
   widen(&c->options, options, &call_options, &c->fault);
 }
 
+/* NULL as a text that is refused where it is looked at. */
+static const char *shown(const char *text) { return text ? text : "(NULL)"; }
+
 static void prepare_operation(call *c, ps_client *client, const char *operation, const char *const *ids,
                               const ps_call_options *options) {
   prepare(c, client, options);
@@ -606,7 +609,7 @@ static void prepare_operation(call *c, ps_client *client, const char *operation,
 ps_exchange *ps_exchange_new(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                              const ps_call_options *options) {
   call c;
-  prepare_operation(&c, client, operation, ids, options);
+  prepare_operation(&c, client, shown(operation), ids, options);
   return ps_exchange_create(&c.host, &c.target, params, &c.options, &c.fault);
 }
 
@@ -614,7 +617,8 @@ ps_exchange *ps_exchange_new_request(ps_client *client, const char *method, cons
                                      const ps_call_options *options) {
   call c;
   prepare(&c, client, options);
-  c.target = (ps_target){.operation = ps_operation_route(method, path), .method = method, .path = path};
+  c.target = (ps_target){.method = shown(method), .path = shown(path)};
+  c.target.operation = ps_operation_route(c.target.method, c.target.path);
   return ps_exchange_create(&c.host, &c.target, params, &c.options, &c.fault);
 }
 
@@ -652,6 +656,7 @@ static const char *find_base(const ps_client *client, const char *url, const cha
 ps_exchange *ps_exchange_new_download(ps_client *client, const char *url, const ps_call_options *options) {
   call c;
   const char *path;
+  url = shown(url);
   prepare(&c, client, options);
   c.options.base = find_base(client, url, &path);
   if (!c.options.base) {
@@ -688,7 +693,7 @@ ps_result *ps_oauth_authorize_url(ps_client *client, const ps_value *params, boo
 ps_iter *ps_iter_new(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                      const ps_call_options *options) {
   call c;
-  prepare_operation(&c, client, operation, ids, options);
+  prepare_operation(&c, client, shown(operation), ids, options);
   return ps_iter_create(&c.host, &c.target, params, &c.options, &c.fault);
 }
 

@@ -1,7 +1,7 @@
 /* See download.h. A file is written under a temporary name beside its own and renamed at the end, so that nobody ever sees a
  * part under that name. What has arrived stays over attempts: after a cut the next one asks for the rest (RFC 9110, 14),
- * if the answer so far said that it can be had: ranges of bytes, a strong ETag, no Content-Encoding. If the server sends all of
- * it again, a file is begun anew; what went through the window cannot be taken back, and ends in an error. A part that is of
+ * if the answer so far said that it can be had: ranges of bytes, a strong ETag. If the server sends all of it
+ * again, a file is begun anew; what went through the window cannot be taken back, and ends in an error. A part that is of
  * another file, or leaves the whole short, is an error: no file gets its name with less than all of its bytes. */
 #include "download.h"
 
@@ -54,7 +54,8 @@ static bool check_place(const char *path, ps_fault *fault) {
 
 static bool open_file(ps_download *d, const char *path, ps_fault *fault) {
   if (!check_place(path, fault)) return false;
-  d->path = strdup(path);
+  d->path = realpath(path, NULL); /* what a link stands for is replaced, not the link */
+  if (!d->path) d->path = strdup(path);
   d->temporary = d->path ? temporary_name(path) : NULL;
   if (!d->temporary) {
     ps_fault_memory(fault);
@@ -120,44 +121,31 @@ static bool is_strong(const char *etag, size_t room) {
   return *etag == '\0';
 }
 
-/* Whether a Content-Range, "bytes 100-299/300", begins there. */
-static bool is_from(const char *range, int64_t first) {
-  char expected[40];
-  int length = snprintf(expected, sizeof expected, "bytes %lld-", (long long)first);
-  return range && strncmp(range, expected, (size_t)length) == 0;
-}
-
-static bool is_plain(const ps_download_facts *f) {
-  return !f->content_encoding || strcmp(f->content_encoding, "identity") == 0;
-}
-
 /* The server sends a part: it must be the rest of what has arrived. Its Content-Range may be the first to tell the size. */
 static bool go_on(ps_download *d, const ps_download_facts *f, ps_fault *fault) {
-  int64_t whole;
-  const char *slash = f->content_range ? strchr(f->content_range, '/') : NULL;
-  if (!slash || !ps_number_int(slash + 1, strlen(slash + 1), &whole)) whole = -1;
-  bool asked = d->received > 0 && *d->etag;
-  if (!asked || !is_from(f->content_range, d->received)) {
+  long long first = -1, last = -1, whole = -1; /* "bytes 100-299/300", or "*" for the whole */
+  if (f->content_range) sscanf(f->content_range, "bytes %lld-%lld/%lld", &first, &last, &whole);
+  bool asked = d->received > 0 && *d->etag, told = d->total >= 0;
+  if (!asked || first != d->received) {
     ps_fault_set(fault, PS_ERROR_PROTOCOL, "the server sent another range than the one asked for");
-  } else if ((f->etag && strcmp(f->etag, d->etag) != 0) || !is_plain(f) ||
-             (whole >= 0 && d->total >= 0 && whole != d->total)) {
+  } else if ((f->etag && strcmp(f->etag, d->etag) != 0) || (whole >= 0 && told && whole != d->total)) {
     ps_fault_set(fault, PS_ERROR_PROTOCOL, "the download was cut, and the rest that the server sent is another file's");
+  } else if (last < 0 || last != (told ? d->total : whole) - 1) {
+    ps_fault_set(fault, PS_ERROR_PROTOCOL,
+                 "the download was cut, and the server does not say that it sends all the rest");
   }
-  if (d->total < 0) d->total = whole;
+  if (!told) d->total = whole;
   return fault->kind == PS_ERROR_NONE;
 }
 
 bool ps_download_begin(ps_download *d, const ps_download_facts *f, ps_fault *fault) {
-  int64_t length = -1;
   d->begun = true;
   if (f->status == 206) return go_on(d, f, fault);
   if (!begin_anew(d, fault)) return false;
-  bool plain = is_plain(f);
   bool ranges = f->accept_ranges && strcmp(f->accept_ranges, "bytes") == 0;
   d->etag[0] = '\0';
-  if (plain && ranges && is_strong(f->etag, sizeof d->etag)) memcpy(d->etag, f->etag, strlen(f->etag) + 1);
-  bool known = plain && f->content_length && ps_number_int(f->content_length, strlen(f->content_length), &length);
-  d->total = known ? length : -1;
+  if (ranges && is_strong(f->etag, sizeof d->etag)) memcpy(d->etag, f->etag, strlen(f->etag) + 1);
+  if (!f->content_length || !ps_number_int(f->content_length, strlen(f->content_length), &d->total)) d->total = -1;
   return true;
 }
 

@@ -9,7 +9,7 @@ typedef struct ps_download ps_download;
 /* What the headers of an answer say; NULL: absent. */
 typedef struct ps_download_facts {
   int status;
-  const char *etag, *content_range, *content_length, *content_encoding, *accept_ranges;
+  const char *etag, *content_range, *content_length, *accept_ranges;
 } ps_download_facts;
 
 /* `path` NULL: through the window. NULL with `fault` set: the file cannot be made, no memory. */

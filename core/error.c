@@ -77,11 +77,23 @@ static char *star_secret(char *s, size_t prefix) {
   return end;
 }
 
+/* The bytes of the name and password in an address, such as a proxy's, behind its "://"; 0: there are none. */
+static size_t user_span(const char *s) {
+  if (strncmp(s, "://", 3) != 0) return 0;
+  size_t end = 3 + strcspn(s + 3, "/? \"'<>");
+  while (end > 3 && s[end] != '@') end--;
+  return end - 3;
+}
+
 void ps_redact(char *text) {
   char before = ' ';
   for (char *p = text; *p;) {
-    size_t prefix = secret_prefix(p, is_word(before));
-    if (prefix) {
+    size_t prefix = secret_prefix(p, is_word(before)), user = user_span(p);
+    if (user) {
+      memset(p + 3, '*', user);
+      p += 3 + user;
+      before = '*';
+    } else if (prefix) {
       p = star_secret(p, prefix);
       before = p[-1];
     } else {

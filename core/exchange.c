@@ -161,6 +161,7 @@ static void settle(ps_exchange *x, const ps_call_options *options) {
   s->more_headers = own->headers;
   s->sources = (ps_sources){options->file, &x->feed.body};
   s->body = options->body;
+  s->raw = options->raw == 1;
   s->body_length = options->body_length;
   s->content_type = ps_fault_copy(&x->fault, x->arena, options->content_type);
   if (own->max_body >= 0) s->max_body = own->max_body;
@@ -174,7 +175,6 @@ static void prepare_call(ps_exchange *x, const ps_target *target, const ps_value
   settle(x, options);
   if (x->fault.kind != PS_ERROR_NONE) return;
   if (!ps_request_build(&x->plan, &x->settings, target, params, &x->fault)) return;
-  x->plan.binary = x->plan.binary || (options && options->raw == 1);
   bool wanted = options && (options->save_to || options->stream == 1);
   if (wanted && !x->plan.binary) ps_fault_set(&x->fault, PS_ERROR_USAGE, "save_to and stream are for downloads");
   else if (wanted) x->download = ps_download_new(options->save_to, &x->fault);
@@ -344,14 +344,24 @@ void ps_http_response_header(ps_http_response *response, const char *name, const
 
 static bool is_good(int status) { return status >= 200 && status < 300; }
 
+/* Whether the bytes of an answer are those of the file: of compressed ones nothing tells whether they end too early. */
+static bool is_contents(const ps_http_response *r, bool any_status, ps_fault *fault) {
+  const char *coding = own_or(find_header(r, "Content-Encoding"), "identity");
+  if (!ps_header_is(coding, "identity") || (!any_status && r->status != 200)) {
+    ps_fault_set(fault, PS_ERROR_PROTOCOL, "an answer with status %d (Content-Encoding %s) has not the bytes asked for",
+                 r->status, coding);
+  }
+  return fault->kind == PS_ERROR_NONE;
+}
+
 static bool begin_download(const ps_http_response *r, ps_fault *fault) {
+  if (ps_download_begun(r->download)) return true;
   const ps_download_facts facts = {.status = r->status,
                                    .etag = find_header(r, "ETag"),
                                    .content_range = find_header(r, "Content-Range"),
                                    .content_length = find_header(r, "Content-Length"),
-                                   .content_encoding = find_header(r, "Content-Encoding"),
                                    .accept_ranges = find_header(r, "Accept-Ranges")};
-  return ps_download_begun(r->download) || ps_download_begin(r->download, &facts, fault);
+  return is_contents(r, r->status == 206, fault) && ps_download_begin(r->download, &facts, fault);
 }
 
 bool ps_http_response_full(const ps_http_response *response) {
@@ -391,12 +401,24 @@ static void refuse_body(ps_exchange *x, ps_fault *fault, const char *why) {
   fault->outcome = x->response.status >= 400 && x->response.status < 500 ? PS_OUTCOME_REJECTED : PS_OUTCOME_UNKNOWN;
 }
 
+/* The bytes have arrived, unless the fault says why not. */
+static void finish_bytes(ps_exchange *x, ps_fault *fault) {
+  if (!x->download) is_contents(&x->response, x->settings.raw, fault);
+  else if (begin_download(&x->response, fault)) ps_download_finish(x->download, fault);
+  if (fault->kind != PS_ERROR_NONE) fault->outcome = PS_OUTCOME_UNKNOWN;
+}
+
+/* An answer without a body. One that is compressed and cut looks the same. */
+static bool is_empty(const ps_exchange *x, const ps_http_response *r) {
+  if (strcmp(x->plan.http.method, "HEAD") == 0) return true;
+  return r->body.length == 0 && is_good(r->status) && (r->status == 204 || !find_header(r, "Content-Encoding"));
+}
+
 static ps_value *parse_body(ps_exchange *x, ps_fault *fault) {
   ps_http_response *r = &x->response;
-  if (is_good(r->status) && x->download && begin_download(r, fault)) ps_download_finish(x->download, fault);
-  if (fault->kind != PS_ERROR_NONE) fault->outcome = PS_OUTCOME_UNKNOWN;
-  if (is_good(r->status) && x->plan.binary) return NULL;
-  if (r->body.length == 0 && is_good(r->status)) return NULL;
+  bool bytes = is_good(r->status) && x->plan.binary;
+  if (bytes) finish_bytes(x, fault);
+  if (bytes || is_empty(x, r)) return NULL;
   ps_fault unreadable = {0};
   const ps_value *fields = is_good(r->status) && !ps_value_is_poisoned(x->fields) ? x->fields : NULL;
   ps_buf_text(&r->body);
@@ -426,7 +448,7 @@ static const ps_value *read_error(ps_exchange *x, const ps_value *data, ps_fault
   return error;
 }
 
-static bool may_be_unsettled(int status) {
+bool ps_status_may_pass(int status) {
   return status == 401 || status == 403 || status == 409 || status == 429 || status >= 500;
 }
 
@@ -434,7 +456,7 @@ static bool may_be_unsettled(int status) {
  * now" or "not with this key", or is not JSON: a proxy's own. */
 static void note_outcome(ps_exchange *x, ps_fault *fault) {
   bool answered = fault->outcome == PS_OUTCOME_REJECTED && fault->kind != PS_ERROR_PROTOCOL;
-  bool unsettled = x->outcome == PS_OUTCOME_UNKNOWN && (!answered || may_be_unsettled(x->response.status));
+  bool unsettled = x->outcome == PS_OUTCOME_UNKNOWN && (!answered || ps_status_may_pass(x->response.status));
   bool worse = x->outcome == PS_OUTCOME_REJECTED && fault->outcome == PS_OUTCOME_NOT_SENT;
   if (unsettled || worse) fault->outcome = x->outcome;
   x->outcome = fault->outcome;

@@ -78,6 +78,8 @@ int64_t ps_exchange_now(const ps_exchange *x);
 ps_step ps_exchange_state(const ps_exchange *x);
 /* The request under way, for the driver: whether it is an upload or download. */
 bool ps_exchange_is_transfer(const ps_exchange *x);
+/* Whether a refusal with this status says nothing of what was sent: "not now", or "not with this key". */
+bool ps_status_may_pass(int status);
 /* Moves the deadline: `ms` have passed in which nobody waited for this exchange (a prefetch). */
 void ps_exchange_pause(ps_exchange *x, int64_t ms);
 

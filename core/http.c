@@ -370,6 +370,7 @@ static CURLcode set_request(ps_http *h) {
   } else {
     SET(CURLOPT_HTTPGET, 1L);
   }
+  if (strcmp(request->method, "HEAD") == 0) SET(CURLOPT_NOBODY, 1L);
   SET(CURLOPT_CUSTOMREQUEST, post || get ? NULL : request->method);
   return code;
 }

@@ -1,7 +1,8 @@
 /* Meter events in batches: a machine without I/O, driven like an iterator.
  *
  *   add ──▶ queue ──▶ its first 100 ──exchange, driver──▶ feed ──▶ gone from the queue
- *                        └── a batch that fails stays where it is: the next exchange sends it again
+ *                        └── a batch that fails stays where it is: the next exchange sends it again,
+ *                            unless it was refused and is set aside: then what comes after it is sent first
  *
  * Each event gets an identifier and a time when it is added, if it has none, so that one which is sent twice counts once, and
  * when it happened. The session token that the stream takes for a key is fetched when it is needed, and again, once, when
@@ -24,7 +25,8 @@ struct ps_meter {
   ps_client *client;
   ps_clock clock;
   size_t capacity, first, count; /* of the queue, a ring: `count` from `first` on */
-  size_t sending;                /* how many of them the batch under way has */
+  size_t aside;                  /* how many, at its head, the server has refused in the last flush */
+  size_t sending;                /* how many of those after them the batch has that is under way, or failed */
   int64_t max_age_ms;
   ps_exchange *pending;
   bool asks_token, renewed; /* renewed: since the last batch that was taken */
@@ -33,6 +35,7 @@ struct ps_meter {
   int failures;        /* since a batch was taken, or skipped */
   int64_t retry_at_ms; /* until then nothing is due */
   ps_result *result;   /* of the last exchange */
+  ps_result *refusal;  /* of the first batch that was set aside */
   entry queue[];
 };
 
@@ -51,8 +54,10 @@ ps_meter *ps_meter_new(ps_client *client, double max_age, int64_t max_pending) {
 
 static entry *entry_at(ps_meter *m, size_t index) { return &m->queue[(m->first + index) % m->capacity]; }
 
-static void drop(ps_meter *m, size_t count) {
-  for (size_t i = 0; i < count; i++) ps_value_free(entry_at(m, i)->event);
+/* Takes `count` out from the index `at` on; those before move up. */
+static void drop(ps_meter *m, size_t at, size_t count) {
+  for (size_t i = 0; i < count; i++) ps_value_free(entry_at(m, at + i)->event);
+  while (at-- > 0) *entry_at(m, at + count) = *entry_at(m, at);
   m->first = (m->first + count) % m->capacity;
   m->count -= count;
   m->sending = 0;
@@ -62,9 +67,10 @@ static void drop(ps_meter *m, size_t count) {
 
 void ps_meter_free(ps_meter *m) {
   if (!m) return;
-  drop(m, m->count);
+  drop(m, 0, m->count);
   ps_exchange_free(m->pending);
   ps_result_free(m->result);
+  ps_result_free(m->refusal);
   ps_client_free(m->client);
   free(m->token);
   free(m);
@@ -126,8 +132,8 @@ int64_t ps_meter_wait(const ps_meter *m) {
 static ps_exchange *new_batch(ps_meter *m) {
   ps_call_options options = PS_CALL_OPTIONS_INIT;
   ps_value *params = ps_value_new(), *events = ps_map_set(params, "events");
-  m->sending = m->count < BATCH ? m->count : BATCH;
-  for (size_t i = 0; i < m->sending; i++) ps_value_copy(ps_list_add(events), entry_at(m, i)->event);
+  m->sending = m->count - m->aside < BATCH ? m->count - m->aside : BATCH;
+  for (size_t i = 0; i < m->sending; i++) ps_value_copy(ps_list_add(events), entry_at(m, m->aside + i)->event);
   options.api_key = m->token;
   ps_exchange *x = ps_exchange_new(m->client, PS_V2_BILLING_METER_EVENT_STREAM_CREATE, NULL, params, &options);
   ps_value_free(params);
@@ -136,10 +142,24 @@ static ps_exchange *new_batch(ps_meter *m) {
 
 static bool has_token(const ps_meter *m) { return m->token && m->clock.unix_time(m->clock.context) < m->token_until; }
 
+/* What was set aside is a batch that failed, and the first of the queue again. */
+static void take_back(ps_meter *m) {
+  m->sending += m->aside;
+  m->aside = 0;
+  if (!m->refusal) return;
+  ps_result_free(m->result);
+  m->result = m->refusal;
+  m->refusal = NULL;
+}
+
 ps_exchange *ps_meter_exchange(ps_meter *m) {
   if (m->pending || m->count == 0) return m->pending;
-  m->asks_token = !has_token(m);
   m->sending = 0;
+  if (m->aside == m->count) {
+    take_back(m);
+    return NULL;
+  }
+  m->asks_token = !has_token(m);
   if (!m->asks_token) return m->pending = new_batch(m);
   return m->pending = ps_exchange_new(m->client, PS_V2_BILLING_METER_EVENT_SESSION_CREATE, NULL, NULL, NULL);
 }
@@ -201,7 +221,7 @@ bool ps_meter_feed(ps_meter *m) {
   if (expired || ps_error_kind(r) == PS_ERROR_AUTHENTICATION) drop_token(m);
   if (!good) return again || pause_sending(m);
   if (m->asks_token) take_token(m, r);
-  else drop(m, m->sending);
+  else drop(m, m->aside, m->sending);
   return !m->asks_token || (m->token && *m->token) || refuse_token(m);
 }
 
@@ -212,17 +232,34 @@ const ps_result *ps_meter_result(const ps_meter *m) {
 
 ps_value *ps_meter_skip(ps_meter *m) {
   ps_value *events = ps_value_new();
+  if (!m->pending) take_back(m);
   size_t failed = m->pending ? 0 : m->sending; /* what is under way again has not failed */
   ps_value_set_list(events);
   for (size_t i = 0; i < failed; i++) ps_value_copy(ps_list_add(events), entry_at(m, i)->event);
-  if (!*ps_value_error(events) && failed > 0) drop(m, failed);
+  if (!*ps_value_error(events) && failed > 0) drop(m, 0, failed);
   return events;
 }
 
-bool ps_meter_flush(ps_meter *m) {
-  for (ps_exchange *x; (x = ps_meter_exchange(m));) {
-    while (ps_exchange_run(x, -1) != PS_DONE) continue;
-    if (!ps_meter_feed(m)) return false;
-  }
+bool ps_meter_set_aside(ps_meter *m) {
+  const ps_result *r = ps_meter_result(m);
+  bool refused = ps_error_outcome(r) == PS_OUTCOME_REJECTED && !ps_status_may_pass(ps_result_status(r));
+  if (m->pending || m->sending == 0 || !refused) return false;
+  m->aside += m->sending;
+  m->sending = 0;
+  if (m->refusal) ps_result_free(m->result);
+  else m->refusal = m->result;
+  m->result = NULL;
   return true;
 }
+
+static bool send_all(ps_meter *m, bool last) {
+  for (ps_exchange *x; (x = ps_meter_exchange(m));) {
+    while (ps_exchange_run(x, -1) != PS_DONE) continue;
+    if (!ps_meter_feed(m) && !(last && ps_meter_set_aside(m))) return false;
+  }
+  return m->count == 0;
+}
+
+bool ps_meter_flush(ps_meter *m) { return send_all(m, false); }
+
+bool ps_meter_finish(ps_meter *m) { return send_all(m, true); }

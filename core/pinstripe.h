@@ -170,7 +170,7 @@ typedef struct ps_call_event {
   ps_event_kind kind;
   ps_log_level level;
   const char *operation;  /* id, or "" for ps_request */
-  const char *method;     /* GET, POST, DELETE */
+  const char *method;     /* "POST" */
   const char *path;       /* without the query */
   int attempt;            /* from 1 */
   int status;             /* HTTP status, 0 without a reply */
@@ -280,16 +280,17 @@ PS_API ps_client *ps_client_scoped(ps_client *client, const char *stripe_context
  *   ps_result *r = ps_call(stripe, PS_FILES_CREATE, NULL, params, NULL); */
 PS_API ps_result *ps_call(ps_client *client, const char *operation, const char *const *ids, const ps_value *params,
                           const ps_call_options *options);
-/* Any method ("GET", "POST", "DELETE") and path ("/v1/..." or "/v2/..."), for what the table does not know. A route
- * that it does know is treated as that operation. The options `body` (exact bytes in place of params), `content_type`,
+/* Any method ("GET", "POST", "PATCH") and path ("/v1/..." or "/v2/..."), for what the table does not know. A route that it
+ * does know is treated as that operation. The params of GET, HEAD and DELETE go into the query, of others into a body. The options `body` (exact bytes in place of params), `content_type`,
  * `stripe_version` (of a preview) and `raw` (the answer as it came: ps_result_body) serve what is stranger still. */
 PS_API ps_result *ps_request(ps_client *client, const char *method, const char *path, const ps_value *params,
                              const ps_call_options *options);
 /* The bytes at the `url` of a file, a file link or a report's result: an address on the client's own bases, or a path on that
  * of files. Any other address is refused, and the link of a file is asked for without a key. As those of every operation
  * that returns bytes (PS_QUOTES_PDF), they are ps_result_body; with the option save_to they go to a file: under a
- * temporary name beside it, which becomes its own when all is there; a cut download goes on where it was, if the
- * server can do that. The options `file` (an upload's bytes, from a reader of one's own) and `stream` (section 7) are for
+ * temporary name beside it, which becomes its own when all is there (behind a link, that of what it stands for); a cut
+ * download goes on where it was, if the server can do that. An answer that is compressed, or has another status than 200,
+ * is an error. The options `file` (an upload's bytes, from a reader of one's own) and `stream` (section 7) are for
  * bytes that come from, or go to, elsewhere. A source without rewind is not sent twice. */
 PS_API ps_result *ps_file_download(ps_client *client, const char *url, const ps_call_options *options);
 
@@ -640,7 +641,8 @@ PS_API ps_result *ps_notification_parse(const char *body, size_t length, const c
  * sender of those vouches for them. */
 PS_API ps_result *ps_event_parse_without_verification(const char *body, size_t length);
 PS_API ps_result *ps_notification_parse_without_verification(const char *body, size_t length);
-/* A Stripe-Signature header, "t=1700000000,v1=...", for tests; to be freed with ps_free. NULL: no memory. */
+/* A Stripe-Signature header, "t=1700000000,v1=...", for tests; to be freed with ps_free. NULL: no body or secret, or no
+ * memory. */
 PS_API char *ps_webhook_sign(const char *body, size_t length, const char *secret, int64_t timestamp);
 
 /* What a thin event is about: the event with its data, and the object that it names. Both are asked for in the event's own
@@ -677,6 +679,7 @@ PS_API void ps_handler_free(ps_handler *h);
  *   ps_value_set_str(ps_map_set(ps_map_set(event, "payload"), "value"), "25");
  *   const char *wrong = ps_meter_add(m, event);
  *   if (!wrong && ps_meter_wait(m) == 0 && !ps_meter_flush(m)) puts(ps_error_message(ps_meter_result(m)));
+ *   if (!ps_meter_finish(m)) puts(ps_error_message(ps_meter_result(m)));
  *
  * A queue of meter events, sent to the meter event stream in batches of up to 100 with a session token that is fetched when
  * needed. What is queued stays so until the server has taken it: after an error the next flush sends it again, and the
@@ -701,12 +704,19 @@ PS_API const ps_result *ps_meter_result(const ps_meter *m);
 /* After an error that will not pass (an event that the server refuses): takes the failed batch out of the queue, and
  * returns its events, a list, to be freed; poisoned, and nothing is taken out, if there is no memory. */
 PS_API ps_value *ps_meter_skip(ps_meter *m);
-/* What is still queued is dropped: flush first. */
+/* The last flush: a batch that the server refuses is passed over, and what comes after it is sent. False: the queue is not
+ * empty; ps_meter_pending tells how many events were not sent, ps_meter_result why, and ps_meter_skip returns those that
+ * were refused. */
+PS_API bool ps_meter_finish(ps_meter *m);
+/* What is still queued is dropped: finish first. */
 PS_API void ps_meter_free(ps_meter *m);
 /* For a driver of one's own: the exchange (owned by the meter) that is next, of a token or of a batch; NULL: nothing is
- * queued. After it is done, ps_meter_feed takes its result in: false on an error. */
+ * queued, or only what was set aside. After it is done, ps_meter_feed takes its result in: false on an error. Then, in a
+ * last flush, ps_meter_set_aside passes over a batch that the server has refused; false: it has not, as the key, the
+ * connection or the server itself failed. */
 PS_API ps_exchange *ps_meter_exchange(ps_meter *m);
 PS_API bool ps_meter_feed(ps_meter *m);
+PS_API bool ps_meter_set_aside(ps_meter *m);
 
 #ifdef __cplusplus
 }

@@ -423,6 +423,8 @@ static void set_authorization(header_list *h, const ps_settings *s) {
   add_header(h, "Authorization", ps_arena_join(h->arena, "Bearer ", s->api_key, NULL));
 }
 
+static bool is_read(const char *method) { return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0; }
+
 static const char *version_for(const ps_settings *s, const ps_api_operation *op, ps_fault *fault) {
   if (s->call_version) return s->call_version;
   if (op && strcmp(ps_operation_id(op), "ephemeral_keys.create") == 0) {
@@ -462,11 +464,12 @@ static void set_headers(ps_request_plan *plan, const ps_settings *s, const char 
   set_header(&h, "Stripe-Version", version_for(s, plan->operation, fault));
   add_header(&h, "User-Agent", s->user_agents[v2]);
   add_header(&h, "X-Stripe-Client-User-Agent", s->client_user_agent);
-  plan->idempotency_key = idempotency_key(&h, s, strcmp(plan->http.method, "GET") != 0);
+  plan->idempotency_key = idempotency_key(&h, s, !is_read(plan->http.method));
   if (plan->idempotency_key) add_header(&h, "Idempotency-Key", plan->idempotency_key);
-  if (s->stripe_account && *s->stripe_account) set_header(&h, "Stripe-Account", s->stripe_account);
-  if (s->stripe_context && *s->stripe_context) set_header(&h, "Stripe-Context", s->stripe_context);
+  if (!keyless && s->stripe_account && *s->stripe_account) set_header(&h, "Stripe-Account", s->stripe_account);
+  if (!keyless && s->stripe_context && *s->stripe_context) set_header(&h, "Stripe-Context", s->stripe_context);
   if (content_type) set_header(&h, "Content-Type", content_type);
+  if (plan->binary) set_header(&h, "Accept-Encoding", "identity"); /* ranges are of that, and so is a length */
   set_callers_headers(&h, s->headers);
   set_callers_headers(&h, s->more_headers);
   plan->http.headers = plan->headers = h.rows;
@@ -584,7 +587,7 @@ static void unite_query(ps_buf *query, ps_value *params, bool in_body, ps_fault 
 
 static const char *encoding_for(const ps_target *target, const char *method, bool v2) {
   if (target->operation) return ps_operation_encoding(target->operation);
-  if (strcmp(method, "POST") != 0) return "query";
+  if (strcmp(method, "DELETE") == 0 || is_read(method)) return "query";
   return v2 ? "json" : "form";
 }
 
@@ -637,8 +640,8 @@ static void build(ps_request_plan *plan, const ps_settings *s, const ps_target *
   if (op && strcmp(ps_operation_base(op), "connect") == 0)
     prepared = add_client_id(prepared, s, ps_operation_params(op), fault);
   bool good = fault->kind == PS_ERROR_NONE, in_query = strcmp(encoding, "query") == 0;
-  if (good && s->body && (ps_count(params) > 0 || strcmp(plan->http.method, "POST") != 0)) {
-    ps_fault_set(fault, PS_ERROR_USAGE, "the option body is for a POST, in place of its params");
+  if (good && s->body && (ps_count(params) > 0 || in_query)) {
+    ps_fault_set(fault, PS_ERROR_USAGE, "the option body is for a POST, PUT or PATCH, in place of its params");
   } else if (good) {
     if (in_query || !target->followed) unite_query(&query, prepared, !in_query, fault);
     if (!in_query) content_type = encode_body(plan, encoding, prepared, s, fault);
@@ -658,12 +661,11 @@ bool ps_request_build(ps_request_plan *plan, const ps_settings *s, const ps_targ
     ps_fault_memory(fault);
     return false;
   }
-  if (strcmp(method, "GET") != 0 && strcmp(method, "POST") != 0 && strcmp(method, "DELETE") != 0) {
-    ps_fault_set(fault, PS_ERROR_USAGE, "the method must be GET, POST or DELETE, not %s", method);
-  }
+  if (!*method || method[strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-")])
+    ps_fault_set(fault, PS_ERROR_USAGE, "the method must be in capitals, as GET, not \"%s\"", method);
   const char *kind = target->operation ? ps_operation_kind(target->operation) : "plain";
   plan->transfer = target->download || strcmp(kind, "upload") == 0 || strcmp(kind, "stream") == 0;
-  plan->binary = target->download || (target->operation && is_binary(target->operation));
+  plan->binary = target->download || s->raw || (target->operation && is_binary(target->operation));
   build(plan, s, target, params, fault);
   return fault->kind == PS_ERROR_NONE;
 }

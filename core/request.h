@@ -19,7 +19,7 @@ typedef struct ps_settings {
   const ps_value *headers, *more_headers, *app_info; /* maps or NULL; more_headers are the call's */
   const char *lang, *httplib;                        /* "lua 5.4", "libcurl/7.88.1": for the User-Agent headers */
   const char *user_agents[2], *client_user_agent;    /* those headers, from ps_settings_describe; of v1 and v2 */
-  bool strict;
+  bool strict, raw;                                  /* raw: the answer's bytes, whatever they are */
   const char *body, *content_type; /* the exact body, and what it is, in place of the params; or NULL */
   int64_t body_length;             /* negative: up to its NUL */
   ps_sources sources;              /* of an upload's file, beside the params */

@@ -53,6 +53,7 @@ static bool sign(ps_buf *out, const ps_buf *text, const char *secret) {
 
 char *ps_webhook_sign(const char *body, size_t length, const char *secret, int64_t timestamp) {
   ps_buf text = PS_BUF_INIT, header = PS_BUF_INIT;
+  if (!body || !secret) return NULL;
   ps_buf_format(&text, "%lld.", (long long)timestamp);
   ps_buf_add(&text, body, length);
   ps_buf_format(&header, "t=%lld,v1=", (long long)timestamp);

@@ -91,7 +91,7 @@ function page:fetch_next() end
 ---@field v1 pinstripe.v1
 local client = {}
 ---What the table does not know.
----@param method "GET"|"POST"|"DELETE"
+---@param method string its name, as "GET"
 ---@param path string
 ---@param params? table
 ---@param options? pinstripe.call_options

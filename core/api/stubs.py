@@ -232,7 +232,7 @@ class Stubs:
         page = self.page(module)
         lines = [f'OBJECT_NAME: _t.ClassVar[_t.Literal["{name}"]]', *self.members(self.t.forms[name, False], page)]
         if (name, True) in self.t.forms:
-            lines.append("deleted: _t.Literal[True]")
+            lines.append("deleted: _t.Optional[_t.Literal[True]]")
         by_hand = self.rule.BY_HAND.get(name, {})
         for method, op in self.rule.methods_of(self, name).items():
             lines += [] if method in by_hand else self.method(page, method, op)
@@ -507,4 +507,6 @@ class UnsupportedGrantTypeError(OAuthError): ...
 class UnsupportedResponseTypeError(OAuthError): ...
 """
 V2 = """from pinstripe._library import DeletedObject as DeletedObject
-from pinstripe._library import V2ListObject as ListObject"""
+from pinstripe._library import V2ListObject
+
+ListObject = V2ListObject"""

@@ -1,18 +1,17 @@
-/* A webhook endpoint, on libmicrohttpd: each delivery is verified and answered at once; each event is handled once, by a
- * thread of its own, however often and in whatever order it is delivered.
+/* A webhook endpoint, on libmicrohttpd: each delivery is verified, and answered with 200 only after its event has been
+ * handled; each event is handled once, however often and in whatever order it is delivered.
  *
- *   cc webhook.c $(pkg-config --cflags --libs pinstripe libmicrohttpd) -lpthread
+ *   cc webhook.c $(pkg-config --cflags --libs pinstripe libmicrohttpd)
  *   STRIPE_WEBHOOK_SECRET=whsec_... ./a.out 8080
  *
- * What has been handled is kept in memory here. A shop keeps the ids in its database, in the transaction that does the work,
- * and refuses with a 500 what it could not put down: Stripe then sends it again. */
+ * What is answered with a 500, or not at all, Stripe sends again, for days. The ids of what has been handled are kept in memory
+ * here; a shop keeps them in its database, in the transaction that does the work. Work that takes long goes into a queue
+ * that outlives the process: one thread answers here, and Stripe waits for some seconds. */
 #include <microhttpd.h>
 #include <pinstripe.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_BYTES = 1 << 20, MOST_EVENTS = 10000 };
 
@@ -22,62 +21,41 @@ typedef struct delivery {
   bool too_large;
 } delivery;
 
-/* The last events that have come, in order; those from `handled` on wait for the worker. */
+/* The last events that have been handled, a ring. */
 static struct {
-  pthread_mutex_t lock;
-  pthread_cond_t more;
   ps_result *events[MOST_EVENTS];
-  size_t count, handled;
-} inbox = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+  size_t next;
+} handled;
 
 static const char *secrets[] = {NULL, NULL, NULL}; /* the endpoint's, and while one is replaced, the other */
 
 static bool is_known(const char *id) {
-  for (size_t i = 0; i < inbox.count; i++) {
-    if (strcmp(ps_str(ps_data(inbox.events[i]), "id"), id) == 0) return true;
+  for (size_t i = 0; i < MOST_EVENTS && handled.events[i]; i++) {
+    if (strcmp(ps_str(ps_data(handled.events[i]), "id"), id) == 0) return true;
   }
   return false;
 }
 
-/* Makes room by forgetting the oldest event, which the worker has left behind. False: it has not. */
-static bool make_room(void) {
-  if (inbox.count < MOST_EVENTS) return true;
-  if (inbox.handled < 2) return false;
-  ps_result_free(inbox.events[0]);
-  memmove(inbox.events, inbox.events + 1, (MOST_EVENTS - 1) * sizeof *inbox.events);
-  inbox.count--;
-  inbox.handled--;
-  return true;
+/* Instead of the oldest. */
+static void remember(ps_result *event) {
+  ps_result_free(handled.events[handled.next]);
+  handled.events[handled.next] = event;
+  handled.next = (handled.next + 1) % MOST_EVENTS;
 }
 
-/* Puts the event down, unless it is there already; 200, or 500 if there is no room. */
-static unsigned put_down(ps_result *event) {
-  pthread_mutex_lock(&inbox.lock);
-  bool known = is_known(ps_str(ps_data(event), "id")), room = known || make_room();
-  if (!known && room) inbox.events[inbox.count++] = event;
-  pthread_cond_signal(&inbox.more);
-  pthread_mutex_unlock(&inbox.lock);
-  if (known || !room) ps_result_free(event);
-  return room ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-/* The work. Events come in no order: what counts is in the object, whose state may be asked for. */
-static void handle(const ps_value *event) {
+/* The work; false: it could not be done. Events come in no order: what counts is in the object, whose state may be asked for. */
+static bool handle(const ps_value *event) {
   const ps_value *object = ps_get(event, "data.object");
-  printf("%s %s %s\n", ps_str(event, "id"), ps_str(event, "type"), ps_str(object, "id"));
-  fflush(stdout);
+  return printf("%s %s %s\n", ps_str(event, "id"), ps_str(event, "type"), ps_str(object, "id")) > 0 &&
+         fflush(stdout) == 0;
 }
 
-static void *work(void *context) {
-  (void)context;
-  for (;;) {
-    pthread_mutex_lock(&inbox.lock);
-    while (inbox.handled == inbox.count) pthread_cond_wait(&inbox.more, &inbox.lock);
-    const ps_result *event = inbox.events[inbox.handled++];
-    pthread_mutex_unlock(&inbox.lock);
-    handle(ps_data(event));
-  }
-  return NULL;
+/* The status of the answer. */
+static unsigned take(ps_result *event) {
+  bool known = is_known(ps_str(ps_data(event), "id")), good = known || handle(ps_data(event));
+  if (good && !known) remember(event);
+  else ps_result_free(event);
+  return good ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *text) {
@@ -91,7 +69,7 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 static enum MHD_Result receive(struct MHD_Connection *connection, const delivery *d) {
   const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Stripe-Signature");
   ps_result *event = ps_event_parse(d->body ? d->body : "", d->length, header, secrets, -1, -1);
-  if (ps_result_ok(event)) return answer(connection, put_down(event), "");
+  if (ps_result_ok(event)) return answer(connection, take(event), "");
   enum MHD_Result queued = answer(connection, MHD_HTTP_BAD_REQUEST, ps_error_message(event));
   ps_result_free(event);
   return queued;
@@ -133,7 +111,6 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 }
 
 int main(int argc, char **argv) {
-  pthread_t worker;
   secrets[0] = getenv("STRIPE_WEBHOOK_SECRET");
   secrets[1] = secrets[0] ? getenv("STRIPE_WEBHOOK_SECRET_OLD") : NULL;
   int port = argc > 1 ? atoi(argv[1]) : 8080;
@@ -143,7 +120,7 @@ int main(int argc, char **argv) {
   }
   struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, (uint16_t)port, NULL, NULL, on_request,
                                                NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
-  if (!daemon || pthread_create(&worker, NULL, work, NULL) != 0) {
+  if (!daemon) {
     fprintf(stderr, "cannot listen on port %d\n", port);
     return 1;
   }

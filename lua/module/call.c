@@ -172,8 +172,8 @@ int core_call(lua_State *L) {
   return return_call(L, c, &a);
 }
 
-static bool is_method(const char *s) {
-  return strcmp(s, "GET") == 0 || strcmp(s, "POST") == 0 || strcmp(s, "DELETE") == 0;
+static bool is_method(const char *s, size_t length) {
+  return length > 0 && strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == length;
 }
 
 /* core.request(client, method, path, params, options) → as core.call */
@@ -181,10 +181,10 @@ int core_request(lua_State *L) {
   arguments a;
   size_t length;
   ps_client *client = check_client(L, 1);
-  if (lua_type(L, 2) != LUA_TSTRING || !is_method(lua_tostring(L, 2))) {
-    return misuse(L, "request: the method must be \"GET\", \"POST\" or \"DELETE\"");
+  const char *method = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : "";
+  if (!*method || !is_method(method, length)) {
+    return misuse(L, "request: the method must be a string in capitals, as \"GET\"");
   }
-  const char *method = lua_tostring(L, 2);
   const char *path = lua_type(L, 3) == LUA_TSTRING ? lua_tolstring(L, 3, &length) : NULL;
   if (!path || strlen(path) != length) return misuse(L, "request: the path must be a string, as \"/v1/charges\"");
   if (!read_params(L, 4, "request", options_of_lua, &a)) return misuse_pushed(L);

@@ -33,7 +33,7 @@ static void warn_of_loss(lua_State *L, const ps_meter *m) {
 int meter_gc(lua_State *L) {
   meter *m = test_userdata(L, 1, METER_TYPE);
   if (!m) return 0;
-  if (m->meter && m->flushes && !ps_meter_flush(m->meter)) warn_of_loss(L, m->meter);
+  if (m->meter && m->flushes && !ps_meter_finish(m->meter)) warn_of_loss(L, m->meter);
   ps_meter_free(m->meter);
   *m = (meter){.meter = NULL};
   return 0;
@@ -77,11 +77,20 @@ static int meter_pending(lua_State *L) {
   return 3;
 }
 
-/* meter:fetch() → whether something is to be sent: a driver steps the meter then, and feeds it */
+/* meter:fetch() → whether something is to be sent: a driver steps the meter then, and feeds it; or false and why what is
+ * left is not sent: it was set aside */
 static int meter_fetch(lua_State *L) {
   meter *m = check_meter(L);
   m->machine.exchange = ps_meter_exchange(m->meter);
   lua_pushboolean(L, m->machine.exchange != NULL);
+  if (m->machine.exchange || ps_meter_pending(m->meter) == 0) return 1;
+  push_error(L, ps_meter_result(m->meter));
+  return 2;
+}
+
+/* meter:set_aside() → whether the batch that failed is passed over */
+static int meter_set_aside(lua_State *L) {
+  lua_pushboolean(L, ps_meter_set_aside(check_meter(L)->meter));
   return 1;
 }
 
@@ -120,6 +129,6 @@ static int meter_close(lua_State *L) {
 }
 
 const luaL_Reg meter_methods[] = {
-  {"add", meter_add},   {"pending", meter_pending}, {"fetch", meter_fetch}, {"feed_back", meter_feed_back},
-  {"skip", meter_skip}, {"close", meter_close},     {NULL, NULL},
+  {"add", meter_add},   {"pending", meter_pending}, {"fetch", meter_fetch},         {"feed_back", meter_feed_back},
+  {"skip", meter_skip}, {"close", meter_close},     {"set_aside", meter_set_aside}, {NULL, NULL},
 };

@@ -10,8 +10,11 @@
 -- A stream that is collected, as at the end of a script, sends what is queued first. Over a transport in Lua, which is
 -- not to be called in the middle of anything, the end of the Lua state does so, and a stream that nobody closes stays
 -- till then; the transport cannot yield there, and what it holds may be gone. Nothing is sent where the state is never
--- closed, as by os.exit(code): close the stream before, or end with os.exit(code, true). Lua 5.4 warns of events that
--- were not sent at the end.
+-- closed, as by os.exit(code): close the stream before, or end with os.exit(code, true).
+--
+-- This last flush, of close or of the end, passes over a batch that the server refuses, and sends what comes after it.
+-- close tells of what was not sent; the end can only warn of it: from Lua 5.4 on, where warnings are on, by `lua -W` or
+-- warn "@on"; before 5.4, and in LuaJIT, there are none. What is worth money is closed.
 
 local core = require "pinstripe.core"
 local iterator = require "pinstripe.iterator"
@@ -66,14 +69,19 @@ local function busy(why)
   return nil, setmetatable({ kind = "usage", outcome = "not_sent", message = why }, core.error_meta)
 end
 
-local function flush(self, handle)
+local function flush(self, handle, last)
   if is_busy(self) then return busy "another coroutine is sending what is queued" end
   self.flushing = iterator.running()
   local good, err = true, nil
-  while good and handle:fetch() do
+  while good do
+    local more
+    more, err = handle:fetch()
+    if not more then break end
     run(self, handle)
     good, err = handle:feed_back()
+    if not good and last then good = handle:set_aside() end
   end
+  good = err == nil or nil
   self.flushing, self.failure = nil, err
   return good, err
 end
@@ -84,7 +92,7 @@ local open = {}
 local function finish(stream)
   if not open[stream] then return end
   open[stream], stream.flushing = nil, nil -- a coroutine that was sending never goes on
-  local ok, good, err = pcall(flush, stream, stream.handle)
+  local ok, good, err = pcall(flush, stream, stream.handle, true)
   local warn, count = rawget(_G, "warn"), stream.handle:pending()
   if ok and good or count == 0 or not warn then return end
   warn(("pinstripe: a meter stream ended, and %d of its events were not sent: %s"):format(count,
@@ -112,9 +120,20 @@ function meter.meter_stream(self, options)
   return stream
 end
 
---- Queues an event: true. What is due is sent on the occasion; of that an error comes second, and what it concerns
--- stays queued. Where the queue is full and cannot be sent, or not before a pause is over, the event is not taken: nil,
--- and the error.
+-- For add, which has taken its event: what a hook or a transport raises is an error of sending like any other. In Lua
+-- 5.1, in a coroutine, it passes through all the same.
+local function try_flush(self, handle)
+  if not guards and iterator.running() ~= "main" then return flush(self, handle) end
+  local ok, good, err = pcall(flush, self, handle)
+  if ok then return good, err end
+  self.flushing = nil
+  local raised = { kind = "usage", outcome = "unknown", message = "a hook or the transport raised: " .. tostring(good) }
+  return nil, setmetatable(raised, core.error_meta)
+end
+
+--- Queues an event: true. What is due is sent on the occasion; of that an error comes second, one that a hook raised
+-- included, and what it concerns stays queued: it is not to be added again. Where the queue is full and cannot be sent,
+-- or not before a pause is over, the event is not taken: nil, and the error.
 function Stream:add(event)
   local handle = check_self(self, "add")
   local added, why = handle:add(event)
@@ -122,14 +141,14 @@ function Stream:add(event)
   if full and is_busy(self) then return busy "the queue is full, and another coroutine is sending it" end
   if full then
     if select(3, handle:pending()) then return nil, self.failure end
-    local good, err = flush(self, handle)
+    local good, err = try_flush(self, handle)
     if not good then return nil, err end
     added, why = handle:add(event)
   end
   if not added then error("add: " .. why, 2) end
   local _, wait = handle:pending()
   if wait ~= 0 or is_busy(self) then return true end
-  local _, err = flush(self, handle)
+  local _, err = try_flush(self, handle)
   return true, err
 end
 
@@ -144,17 +163,23 @@ function Stream:pending()
   return count, wait
 end
 
---- After an error that will not pass: takes the batch that failed out of the queue, and returns its events.
+--- After an error that will not pass: takes the batch that failed out of the queue, and returns its events; after a
+-- close that failed, those of all batches that were refused.
 function Stream:skip()
   return check_self(self, "skip"):skip()
 end
 
---- Sends all that is queued, and ends the stream: true; or nil, err, and the stream is still there.
+--- Sends all that is queued, and ends the stream: true; or nil, err, and the stream is still there, with what was not
+-- sent: a batch that the server refused, which skip returns, or what a failing connection left. Then close again.
 function Stream:close()
   if not self.handle then return true end
   if is_busy(self) then error("close: another coroutine is sending", 2) end
-  local good, err = flush(self, check_self(self, "close"))
-  if not good then return nil, err end
+  local handle = check_self(self, "close")
+  local good, err = flush(self, handle, true)
+  if not good then
+    err.message = ("%d events were not sent: %s"):format(handle:pending(), err.message)
+    return nil, err
+  end
   self.handle:close()
   self.handle, open[self] = nil, nil
   return true

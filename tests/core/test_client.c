@@ -350,6 +350,19 @@ static void an_unknown_operation_is_named(void **state) {
   ps_client_free(client);
 }
 
+static void an_absent_text_is_named(void **state) {
+  (void)state;
+  ps_client *client = ps_client_new("sk_test_1", NULL);
+  assert_usage(ps_call(client, NULL, NULL, NULL, NULL), "(NULL) is not an operation");
+  assert_usage(ps_request(client, "GET", NULL, NULL, NULL), "path");
+  assert_usage(ps_file_download(client, NULL, NULL), "(NULL) is not an address");
+  ps_iter *iter = ps_iter_new(client, NULL, NULL, NULL, NULL);
+  assert_null(ps_iter_next(iter));
+  assert_int_equal(ps_error_kind(ps_iter_result(iter)), PS_ERROR_USAGE);
+  ps_iter_free(iter);
+  ps_client_free(client);
+}
+
 static void a_bad_client_spoils_each_call(void **state) {
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
   (void)state;
@@ -393,6 +406,7 @@ int main(void) {
     cmocka_unit_test(wrong_maps_are_the_clients_error),
     cmocka_unit_test(a_client_is_counted),
     cmocka_unit_test(an_unknown_operation_is_named),
+    cmocka_unit_test(an_absent_text_is_named),
     cmocka_unit_test(a_bad_client_spoils_each_call),
     cmocka_unit_test(before_its_first_step_an_exchange_has_nothing_to_carry_out),
   };

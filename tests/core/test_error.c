@@ -39,6 +39,12 @@ static void every_secret_is_starred_but_for_its_end(void **state) {
   }
 }
 
+static void a_password_in_an_address_is_starred(void **state) {
+  (void)state;
+  check_redacted("no proxy 'http://ann:p@ss@h:1'.", "no proxy 'http://********@h:1'.");
+  check_redacted("https://a.b/c?d=e@f and https://a.b d@e", "https://a.b/c?d=e@f and https://a.b d@e");
+}
+
 static void a_short_secret_is_starred_whole(void **state) {
   (void)state;
   check_redacted("sk_test_abcdefghijk", "sk_test_***********");
@@ -373,6 +379,7 @@ int main(void) {
     cmocka_unit_test(every_secret_is_starred_but_for_its_end),
     cmocka_unit_test(a_token_in_broken_json_is_starred),
     cmocka_unit_test(what_is_known_to_be_a_secret_is_starred),
+    cmocka_unit_test(a_password_in_an_address_is_starred),
     cmocka_unit_test(a_short_secret_is_starred_whole),
     cmocka_unit_test(a_link_is_starred_to_its_end),
     cmocka_unit_test(several_secrets_are_all_starred),

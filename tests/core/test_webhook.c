@@ -41,6 +41,8 @@ static void test_absent_arguments(void **state) {
   assert_refused(ps_webhook_verify("", 0, header, none, 0, 5), PS_ERROR_SIGNATURE, "no_secret");
   assert_refused(ps_event_parse_without_verification(NULL, 0), PS_ERROR_SIGNATURE, "not_bytes");
   assert_refused(ps_notification_parse_without_verification(NULL, 0), PS_ERROR_SIGNATURE, "not_bytes");
+  assert_null(ps_webhook_sign(NULL, 0, SECRET, 5));
+  assert_null(ps_webhook_sign("", 0, NULL, 5));
   ps_free(header);
 }
 

@@ -234,6 +234,57 @@ static void compressed_answers_are_read(void **state) {
   ps_value_free(log);
 }
 
+/* Cut before anything can be read from it, it is no answer without a body. */
+static void a_compressed_answer_without_its_body_is_an_error(void **state) {
+  (void)state;
+  server_script(it, "[{\"gzip\":true,\"chunked\":true,\"cut\":8,\"body\":{\"id\":\"packed\"}},{\"body\":\"\"}]");
+  ps_result *r = get(client, NULL);
+  assert_int_equal(ps_error_kind(r), PS_ERROR_PROTOCOL);
+  assert_int_equal(ps_error_outcome(r), PS_OUTCOME_UNKNOWN);
+  ps_result_free(r);
+  r = get(client, NULL);
+  assert_true(ps_result_ok(r));
+  ps_result_free(r);
+}
+
+/* With params, an answer, and another request on the same connection. */
+static void any_method(void **state) {
+  (void)state;
+  static const char *const methods[] = {"PUT", "PATCH", "HEAD", "OPTIONS", "DELETE", "HEAD", "GET"};
+  ps_value *params = ps_params("a", "b", NULL);
+  server_script(
+    it, "[{\"body\":{}},{\"status\":500,\"body\":{}},{\"body\":{}},{\"body\":\"\",\"headers\":{\"content-length\":"
+        "\"10\"}},{\"body\":{}},{\"body\":{}},{\"status\":404,\"body\":\"\"},{\"body\":{\"id\":\"x\"}}]");
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    ps_result *r = ps_request(client, methods[i], "/v1/brand_new", params, NULL);
+    if (i != 5) assert_string_equal(ps_error_message(r), "");
+    else assert_string_equal(ps_error_message(r), "the server answered with status 404");
+    assert_int_equal(ps_result_attempts(r), i == 1 ? 2 : 1);
+    ps_result_free(r);
+  }
+  ps_value_free(params);
+  ps_value *log = server_log(it);
+  assert_int_equal(ps_count(log), 8);
+  for (const ps_value *v = ps_first(log); v; v = ps_next(v)) {
+    const char *method = ps_str(v, "method");
+    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool in_query = reads || strcmp(method, "DELETE") == 0;
+    assert_int_equal(*ps_str(v, "headers.idempotency-key") == '\0', reads);
+    assert_string_equal(ps_str(v, "path"), in_query ? "/v1/brand_new?a=b" : "/v1/brand_new");
+    assert_string_equal(ps_str(v, "body"), in_query ? "" : "a=b");
+  }
+  assert_string_equal(ps_str(log, "1.method"), "PATCH");
+  assert_string_equal(ps_str(log, "1.headers.idempotency-key"), ps_str(log, "2.headers.idempotency-key"));
+  ps_value_free(log);
+  static const char *const wrong[] = {"get", "", "GE T", "GET\r\n", NULL};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    ps_result *r = ps_request(client, wrong[i], "/v1/brand_new", NULL, NULL);
+    assert_string_equal(ps_error_kind_name(ps_error_kind(r)), "usage");
+    assert_non_null(strstr(ps_error_message(r), "the method must be in capitals"));
+    ps_result_free(r);
+  }
+}
+
 static void a_long_body_goes_out_at_once(void **state) {
   enum { LENGTH = 1200000 };
   (void)state;
@@ -321,6 +372,17 @@ static void a_dead_proxy_means_not_sent(void **state) {
   close(fd);
 }
 
+static void a_proxys_password_is_not_told(void **state) {
+  (void)state;
+  ps_client *c = client_elsewhere("bad://ann:opensesame@h:1");
+  ps_result *r = post(c, NULL);
+  assert_int_equal(ps_error_kind(r), PS_ERROR_CONNECTION);
+  assert_non_null(strstr(ps_error_message(r), "bad://"));
+  assert_null(strstr(ps_error_message(r), "sesame"));
+  ps_result_free(r);
+  ps_client_free(c);
+}
+
 static void an_exact_body_goes_out_to_its_last_byte(void **state) {
   (void)state;
   static const char bytes[] = "\0a\0\0b\0";
@@ -359,12 +421,15 @@ int main(void) {
     TEST(a_connection_seen_to_be_closed_is_not_used),
     TEST(interim_answers_and_trailers_are_dropped),
     TEST(compressed_answers_are_read),
+    TEST(a_compressed_answer_without_its_body_is_an_error),
+    TEST(any_method),
     TEST(a_long_body_goes_out_at_once),
     TEST(a_post_without_params_has_length_0),
     TEST(an_exact_body_goes_out_to_its_last_byte),
     TEST(a_proxy_comes_from_the_option_or_the_environment),
     TEST(loopback_bypasses_every_proxy),
     TEST(a_dead_proxy_means_not_sent),
+    TEST(a_proxys_password_is_not_told),
   };
   return cmocka_run_group_tests(tests, start_server, stop_server);
 }

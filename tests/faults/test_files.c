@@ -208,8 +208,12 @@ static void assert_no_rest(const char *second, const char *message) {
 
 static void a_rest_that_is_not_all_or_not_of_this_file(void **state) {
   (void)state;
-  assert_no_rest("\"content-range\":\"bytes 10-14/20\",\"etag\":\"\\\"a\\\"\"", "ended after 15 of 20 bytes");
-  assert_no_rest("\"content-range\":\"bytes 10-14/*\"", "ended after 15 of 20 bytes");
+  assert_no_rest("\"content-range\":\"bytes 10-14/20\",\"etag\":\"\\\"a\\\"\"", "not say that it sends all the rest");
+  assert_no_rest("\"content-range\":\"bytes 10-14/*\"", "not say that it sends all the rest");
+  assert_no_rest("\"content-range\":\"bytes 10-19/20\"", "ended after 15 of 20 bytes");
+  assert_no_rest("\"content-range\":\"bytes 10-/20\"", "not say that it sends all the rest");
+  assert_no_rest("\"content-range\":\"bytes 10-19/*\"", "ended after 15 of 20 bytes");
+  assert_no_rest("\"content-range\":\"10-19/20\"", "another range");
   assert_no_rest("\"content-range\":\"bytes 10-14/15\"", "another file's");
   assert_no_rest("\"content-range\":\"bytes 10-14/20\",\"etag\":\"\\\"b\\\"\"", "another file's");
   server_script(it, "[{\"status\":206,\"body\":\"abcde\",\"headers\":{\"content-range\":\"bytes 0-4/5\"}}]");
@@ -226,11 +230,50 @@ static void a_size_that_is_told_late(void **state) {
   snprintf(script, sizeof script,
            "[%s,{\"status\":206,\"body\":\"00000001\",\"headers\":{\"content-range\":\"bytes 8-15/24\"}}]", first);
   server_script(it, script);
-  assert_failed(save(), "protocol", "ended after 16 of 24 bytes", 2);
+  assert_failed(save(), "protocol", "not say that it sends all the rest", 2);
+  snprintf(script, sizeof script,
+           "[%s,{\"status\":206,\"body\":\"00000001\",\"headers\":{\"content-range\":\"bytes 8-15/*\"}}]", first);
+  server_script(it, script);
+  assert_failed(save(), "protocol", "not say that it sends all the rest", 2);
+  assert_int_equal(access(path, F_OK), -1);
   snprintf(script, sizeof script, "[%s,{\"file\":[24,\"\\\"a\\\"\"]}]", first);
   server_script(it, script);
   assert_saved(24);
   assert_asked_for(1, "bytes=8-");
+}
+
+static void no_other_status_has_the_contents(void **state) {
+  (void)state;
+  ps_call_options raw = PS_CALL_OPTIONS_INIT;
+  raw.raw = 1;
+  server_script(it, "[{\"status\":204,\"body\":\"\"},{\"status\":202,\"body\":\"{}\"},{\"status\":202,\"body\":\"{}\"},"
+                    "{\"status\":202,\"body\":\"{}\"}]");
+  assert_failed(save(), "protocol", "an answer with status 204 (", 1);
+  assert_failed(save(), "protocol", "an answer with status 202 (Content-Encoding identity) has not", 1);
+  assert_int_equal(access(path, F_OK), -1);
+  assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, NULL), "protocol", "status 202", 1);
+  ps_result *r = ps_request(client, "GET", "/v1/brand_new", NULL, &raw); /* as it came */
+  assert_true(ps_result_ok(r));
+  assert_string_equal(ps_result_body(r, NULL), "{}");
+  ps_result_free(r);
+}
+
+static void a_link_stays_one(void **state) {
+  (void)state;
+  char target[sizeof path + 8];
+  struct stat info;
+  snprintf(target, sizeof target, "%s.target", path);
+  FILE *f = fopen(target, "wb");
+  assert_true(f && fclose(f) == 0);
+  assert_int_equal(symlink(target, path), 0);
+  server_script(it, "[{\"file\":[80,null]}]");
+  ps_result_free(save());
+  assert_int_equal(lstat(path, &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+  assert_file(80);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rename(target, path), 0);
+  assert_file(80);
 }
 
 static void a_failure_leaves_what_was_there(void **state) {
@@ -330,6 +373,30 @@ static void bytes_through_the_window(void **state) {
   ps_buf_dispose(&bytes);
 }
 
+/* The pieces decode to the beginning of the file: nothing but the missing end of the stream tells. */
+static void compressed_bytes_are_refused(void **state) {
+  (void)state;
+  ps_call_options raw = PS_CALL_OPTIONS_INIT;
+  ps_buf bytes = PS_BUF_INIT;
+  size_t most;
+  raw.raw = 1;
+#define PRESSED "{\"file\":[200000,null],\"gzip\":true,\"chunked\":true,\"cut\":5000,\"repeat\":true}"
+  server_script(it, "[" PRESSED "]");
+  assert_failed(save(), "protocol", "status 200 (Content-Encoding gzip)", 1);
+  assert_int_equal(access(path, F_OK), -1);
+  assert_failed(ps_call(client, PS_QUOTES_PDF, quote, NULL, NULL), "protocol", "Content-Encoding gzip", 1);
+  assert_failed(ps_request(client, "GET", "/v1/brand_new", NULL, &raw), "protocol", "Content-Encoding gzip", 1);
+  assert_failed(stream(&bytes, &most), "protocol", "Content-Encoding gzip", 1);
+  assert_int_equal(bytes.length, 0);
+  ps_buf_dispose(&bytes);
+  ps_value *log = server_log(it);
+  assert_int_equal(ps_count(log), 4);
+  for (const ps_value *r = ps_first(log); r; r = ps_next(r)) {
+    assert_string_equal(ps_str(r, "headers.accept-encoding"), "identity");
+  }
+  ps_value_free(log);
+}
+
 static void what_went_through_the_window_is_not_given_twice(void **state) {
   (void)state;
   ps_buf bytes = PS_BUF_INIT;
@@ -405,6 +472,7 @@ static void other_addresses_are_refused(void **state) {
   static const char *const wrong[] = {"https://evil.example/links/a", "//evil.example/links/a", "http://127.0.0.1",
                                       "file:///etc/passwd",           "/\\evil.example",        ""};
   server_script(it, "[]");
+  assert_failed(ps_file_download(client, NULL, NULL), "usage", "not an address", 0);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_failed(ps_file_download(client, wrong[i], NULL), "usage", "", 0);
   }
@@ -413,6 +481,26 @@ static void other_addresses_are_refused(void **state) {
   snprintf(url, sizeof url, "%s.evil.example/x", server_url(it));
   assert_failed(ps_file_download(client, url, NULL), "usage", "not an address of Stripe's files", 0);
   assert_int_equal(server_requests(it), 0);
+}
+
+/* Whoever has the address of a link may read it: nothing of the account goes there. */
+static void a_link_is_told_of_no_account(void **state) {
+  (void)state;
+  ps_client_options options = PS_CLIENT_OPTIONS_INIT;
+  options.stripe_account = "acct_1";
+  options.stripe_context = "acct_2";
+  ps_client *platform = client_to(server_url(it), &options);
+  server_script(it, "[{\"file\":[80,null]},{\"file\":[80,null]}]");
+  ps_result_free(ps_file_download(platform, "/links/abc", NULL));
+  ps_result_free(ps_file_download(platform, "/v1/files/file_1/contents", NULL));
+  ps_value *log = server_log(it);
+  assert_int_equal(ps_count(log), 2);
+  assert_string_equal(ps_str(log, "0.headers.stripe-account"), "");
+  assert_string_equal(ps_str(log, "0.headers.stripe-context"), "");
+  assert_string_equal(ps_str(log, "1.headers.stripe-account"), "acct_1");
+  assert_string_equal(ps_str(log, "1.headers.stripe-context"), "acct_2");
+  ps_value_free(log);
+  ps_client_free(platform);
 }
 
 static void a_link_that_has_expired(void **state) {
@@ -632,16 +720,20 @@ int main(void) {
     TEST(a_wrong_range_is_an_error),
     TEST(a_rest_that_is_not_all_or_not_of_this_file),
     TEST(a_size_that_is_told_late),
+    TEST(no_other_status_has_the_contents),
+    TEST(a_link_stays_one),
     TEST(a_failure_leaves_what_was_there),
     TEST(a_place_that_cannot_be_written_is_told_first),
     TEST(a_full_disk),
     TEST(memory_has_a_cap),
     TEST(bytes_through_the_window),
+    TEST(compressed_bytes_are_refused),
     TEST(what_went_through_the_window_is_not_given_twice),
     TEST(a_window_whose_bytes_find_no_place),
     TEST(a_window_that_nobody_empties_ends),
     TEST(addresses),
     TEST(other_addresses_are_refused),
+    TEST(a_link_is_told_of_no_account),
     TEST(a_link_that_has_expired),
     TEST(a_source_of_ones_own),
     TEST(a_source_is_rewound_to_be_sent_again),

@@ -276,6 +276,74 @@ static void a_refused_batch_is_skipped_by_its_owner(void **state) {
   ps_meter_free(m);
 }
 
+/* Of 250 events, the server refuses the first and the last batch. */
+static void a_last_flush_passes_over_what_is_refused(void **state) {
+  (void)state;
+  server_script(it, "[" SESSION("tok_1", LATER) "," REFUSED "," TAKEN
+                                                ",{\"status\":422,\"body\":{\"error\":{\"code\":\"other\"}}}]");
+  ps_meter *m = meter_with(250);
+  assert_false(ps_meter_finish(m));
+  assert_int_equal(server_requests(it), 4);
+  assert_arrived(250);
+  assert_int_equal(ps_meter_pending(m), 150);
+  assert_string_equal(ps_error_code(ps_meter_result(m)), "meter_event_invalid");
+  add(m, 250);
+  ps_value *skipped = ps_meter_skip(m);
+  assert_int_equal(ps_count(skipped), 150);
+  assert_string_equal(ps_str(skipped, "0.payload.value"), "0");
+  assert_string_equal(ps_str(skipped, "99.payload.value"), "99");
+  assert_string_equal(ps_str(skipped, "100.payload.value"), "200");
+  ps_value_free(skipped);
+  assert_int_equal(ps_meter_pending(m), 1);
+  server_script(it, "[" TAKEN "]");
+  assert_true(ps_meter_finish(m));
+  assert_true(ps_meter_finish(m)); /* nothing is left */
+  assert_int_equal(server_requests(it), 1);
+  ps_meter_free(m);
+}
+
+/* What was set aside is sent again by the next flush, before what has come since. */
+static void what_was_set_aside_is_still_queued(void **state) {
+  (void)state;
+  server_script(it, "[" SESSION("tok_1", LATER) "," REFUSED "," TAKEN "," REFUSED "," TAKEN "," TAKEN "]");
+  ps_meter *m = meter_with(101);
+  assert_false(ps_meter_finish(m));
+  assert_int_equal(ps_meter_pending(m), 100);
+  assert_false(ps_meter_flush(m));
+  assert_int_equal(ps_meter_pending(m), 100);
+  add(m, 101);
+  flush(m);
+  assert_int_equal(assert_arrived(102), 5);
+  ps_meter_free(m);
+}
+
+/* The next batch would fare no better. */
+static void a_last_flush_ends_with_the_key_or_the_connection(void **state) {
+  (void)state;
+  static const char *const failures[] = {"{\"status\":403,\"body\":{}}", "{\"status\":401,\"body\":{}}",
+                                         "{\"status\":500,\"repeat\":true,\"body\":{}}",
+                                         "{\"close\":true,\"repeat\":true}"};
+  char script[1000];
+  for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+    snprintf(script, sizeof script, "[%s,%s,%s]", SESSION("tok_1", LATER), REFUSED, failures[i]);
+    server_script(it, script);
+    ps_meter *m = meter_with(300);
+    assert_false(ps_meter_finish(m));
+    assert_int_equal(ps_meter_pending(m), 300);
+    assert_false(ps_meter_set_aside(m));
+    assert_string_not_equal(ps_error_code(ps_meter_result(m)), "meter_event_invalid");
+    server_script(it, "[" SESSION("tok_1", LATER) "]"); /* then it takes all */
+    assert_false(ps_meter_finish(m));
+    assert_int_equal(ps_meter_pending(m), 100);
+    assert_string_equal(ps_error_code(ps_meter_result(m)), "meter_event_invalid");
+    ps_value *skipped = ps_meter_skip(m);
+    assert_string_equal(ps_str(skipped, "99.payload.value"), "99");
+    ps_value_free(skipped);
+    assert_int_equal(ps_meter_pending(m), 0);
+    ps_meter_free(m);
+  }
+}
+
 static void what_is_due(void **state) {
   (void)state;
   server_script(it, "[]");
@@ -351,6 +419,9 @@ int main(void) {
     TEST(a_cut_connection_loses_nothing),
     TEST(a_session_that_cannot_be_had),
     TEST(a_refused_batch_is_skipped_by_its_owner),
+    TEST(a_last_flush_passes_over_what_is_refused),
+    TEST(what_was_set_aside_is_still_queued),
+    TEST(a_last_flush_ends_with_the_key_or_the_connection),
     TEST(what_is_due),
     TEST(an_identifier_is_made_where_there_is_none),
     TEST(what_is_no_event),

@@ -251,6 +251,23 @@ describe("a download", function()
     assert.are.equal("bytes=10000-", requests[4].headers.range)
   end)
 
+  it("takes neither compressed bytes for the file, nor another status than 200", function()
+    local pressed = { file = { 100000, '"a"' }, gzip = true, chunked = true, cut = 5000 }
+    local empty = { status = 204, body = "" }
+    start{ pressed, pressed, pressed, empty, empty }
+    local before, pieces = support.read_file(path), 0
+    local function write() pieces = pieces + 1 end
+    for i, options in ipairs{ {}, { save_to = path }, { write_to = write }, {}, { save_to = path } } do
+      local good, err = stripe.quotes:pdf("qt_1", nil, options)
+      assert.is_nil(good)
+      assert.are.equal("protocol", err.kind)
+      assert.is_truthy(err.message:find(i < 4 and "Content-Encoding gzip" or "status 204", 1, true), err.message)
+    end
+    assert.are.equal(0, pieces)
+    assert.are.equal(before, support.read_file(path))
+    for _, request in ipairs(server.requests()) do assert.are.equal("identity", request.headers["accept-encoding"]) end
+  end)
+
   it("returns the server's refusal, and leaves what was there", function()
     start{ { status = 404, body = { error = { message = "No such quote", code = "resource_missing" } } } }
     local before = support.read_file(path)

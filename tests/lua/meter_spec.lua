@@ -130,6 +130,50 @@ describe("a meter stream", function()
     stream:close()
   end)
 
+  it("passes over a batch that is refused when it is closed, and keeps that", function()
+    local refuses = true
+    local stripe, batches = new_client(function(number)
+      return refuses and number ~= 2 and support.reply(400, { error = { code = "invalid", message = "no" } })
+    end)
+    local stream = stripe:meter_stream{ max_age = 3600, max_pending = 300 }
+    for i = 1, 250 do assert.is_true(stream.handle:add(event(i))) end -- stream:add would send the first hundred
+    local good, err = stream:close()
+    assert.is_nil(good)
+    assert.are.equal(3, #batches)
+    assert.are.equal("invalid", err.code)
+    assert.are.equal("150 events were not sent: no", err.message)
+    assert.are.equal(150, (stream:pending()))
+    local skipped = stream:skip()
+    assert.are.equal(150, #skipped)
+    assert.are.equal("1", skipped[1].payload.value)
+    assert.are.equal("201", skipped[101].payload.value)
+    refuses = false
+    assert.is_true(stream:close())
+    assert.are.equal(3, #batches)
+  end)
+
+  it("has taken an event though a hook raises as it is sent", function()
+    if support.is_51 and coroutine.running() then return pending "a pcall that yields is needed" end
+    local raises_now, sent = true, 0
+    local stripe = support.client(function(request)
+      if request.url:find "session$" then return support.reply(200, { authentication_token = "t" }) end
+      sent = sent + #pinstripe.json.decode(request.body).events
+      return support.reply(200, {})
+    end, { on_request = function() if raises_now then error "no log" end end })
+    local stream = stripe:meter_stream{ max_age = 0, max_pending = 1 }
+    local good, err = stream:add(event(1))
+    assert.is_true(good)
+    assert.is_truthy(err.message:find("a hook or the transport raised: .*no log"), err.message)
+    assert.are.equal("unknown", err.outcome)
+    assert.are.equal(1, (stream:pending()))
+    good, err = stream:add(event(2)) -- full: not taken
+    assert.is_nil(good)
+    assert.is_truthy(err.message:find "no log")
+    raises_now = false
+    assert.is_true(stream:close())
+    assert.are.equal(1, sent)
+  end)
+
   it("may be flushed by one coroutine while another adds", function()
     local stripe = support.client(function(request)
       coroutine.yield()
@@ -274,6 +318,23 @@ describe("a meter stream", function()
     assert.are.equal(3, #requests)
     assert.are.equal(7, #pinstripe.json.decode(requests[3].body).events)
     assert.are.equal(requests[2].body, requests[3].body)
+    server.stop()
+  end)
+
+  it("passes over what is refused at the end of a script", function()
+    local session = { body = { authentication_token = "tok_1", expires_at = "2100-01-01T00:00:00Z" } }
+    local taken, refused = { status = 204, body = "" }, { status = 400, body = { error = { message = "bad event" } } }
+    local server = support.server{ session, taken, session, refused, taken }
+    local _, logged = run(('{ api_base = "%s", meter_events_base = "%s" }'):format(server.base, server.base),
+      "local s = stripe:meter_stream() for i = 1, 120 do s.handle:add{ event_name = 'e', payload = {} } end")
+    local sizes = {}
+    for _, request in ipairs(server.requests()) do
+      if request.path:find "stream$" then sizes[#sizes + 1] = #pinstripe.json.decode(request.body).events end
+    end
+    assert.are.equal("7 100 20", table.concat(sizes, " ")) -- of two streams
+    if _VERSION >= "Lua 5.4" then
+      assert.is_truthy(logged:find("100 of its events were not sent: bad event", 1, true), logged)
+    end
     server.stop()
   end)
 

@@ -30,6 +30,18 @@ describe("a transport", function()
     assert.are.equal("", requests[2].body)
   end)
 
+  it("is given any method", function()
+    local stripe, requests = support.client{ {}, {} }
+    stripe:request("PATCH", "/v1/brand_new", { a = 1 })
+    stripe:request("HEAD", "/v1/brand_new", { a = 1 })
+    assert.are.equal("PATCH", requests[1].method)
+    assert.are.equal("a=1", requests[1].body)
+    assert.is_truthy(requests[1].headers["Idempotency-Key"])
+    assert.are.equal("HEAD", requests[2].method)
+    assert.are.equal("https://api.stripe.com/v1/brand_new?a=1", requests[2].url)
+    assert.is_nil(requests[2].headers["Idempotency-Key"])
+  end)
+
   it("has no more time than the call", function()
     local stripe, requests = support.client({ {} }, { timeout = 80, deadline = 5 })
     stripe.balance:retrieve()

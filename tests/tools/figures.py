@@ -1,7 +1,7 @@
 """Measures what DESIGN promises of the sources' shape, and fails when a promise is broken.
 
     functions   median of 12 lines at most, nine of ten within 40, none over 60
-    core        at most 5,200 lines of code in its C sources, blank lines and comments not counted
+    core        at most 5,250 lines of code in its C sources, blank lines and comments not counted
     order       a core file includes only what stands above it; one file knows yajl, one libcurl, one OpenSSL
 
 Usage: figures.py [ROOT]
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-MEDIAN, MOST, LONGEST, CORE_LINES = 12, 40, 60, 5200
+MEDIAN, MOST, LONGEST, CORE_LINES = 12, 40, 60, 5250
 
 # From the bottom up; files of one line stand on the same step.
 ORDER = [

@@ -71,9 +71,9 @@ class Figures(unittest.TestCase):
         self.assertIn("f has 61 lines, over 60", self.failures()[0])
 
     def test_too_many_lines(self) -> None:
-        self.write("core/buf.c", "/* a comment\n   of two lines */\n\nint f(void) {\n}\n" + "int a;\n" * 5199)
+        self.write("core/buf.c", "/* a comment\n   of two lines */\n\nint f(void) {\n}\n" + "int a;\n" * 5249)
         self.write("core/buf.h", "int a;\n")
-        self.assertEqual(self.failures(), ["the C sources of core have 5201 lines of code, over 5200"])
+        self.assertEqual(self.failures(), ["the C sources of core have 5251 lines of code, over 5250"])
 
     def test_an_include_of_what_stands_above(self) -> None:
         self.write("core/error.c", '#include "error.h"\n#include "arena.h"\nint f(void) {\n}\n')
