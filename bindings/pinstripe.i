@@ -70,6 +70,7 @@ int64_t ps_meter_wait(const ps_meter *m);
 int64_t ps_meter_pause(const ps_meter *m);
 ps_exchange *ps_meter_exchange(ps_meter *m);
 bool ps_meter_feed(ps_meter *m);
+bool ps_meter_set_aside(ps_meter *m);
 const ps_result *ps_meter_result(const ps_meter *m);
 ps_value *ps_meter_skip(ps_meter *m);
 void ps_meter_free(ps_meter *m);

@@ -81,6 +81,9 @@ bool read_argument(PyObject *o, const char *root, ps_value **v);
 bool read_params(PyObject *o, bool json, ps_value **v);
 /* The bytes of a webhook's body; of anything but bytes NULL, which the core has a message for. False: an error is set. */
 bool borrow_bytes(PyObject *o, const char **bytes, Py_ssize_t *length);
+/* The text of a str, which owns it: an operation's id, or, where `operation` is "", an argument. False: an error is set that
+ * names it. */
+bool borrow_text(PyObject *o, const char *operation, const char *name, const char **text);
 
 /* ---- reply.c ---- */
 

@@ -21,15 +21,11 @@ static const ps_api_operation *to_operation(PyObject *facts) {
 
 /* The ids of a tuple, which owns their text; `texts` ends with NULL. */
 static bool read_ids(const ps_api_operation *op, PyObject *ids, const char **texts) {
-  Py_ssize_t count = PyTuple_Size(ids), length;
-  for (Py_ssize_t i = 0; i < count && i < MOST_IDS; i++) {
-    texts[i] = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(ids, i), &length);
-    if (texts[i] && strlen(texts[i]) == (size_t)length) continue;
-    PyErr_Format(PyExc_ValueError, "%s: the id %s holds a %s, which no id does", ps_operation_id(op),
-                 ps_operation_path_param(op, (size_t)i), texts[i] ? "NUL character" : "lone surrogate");
-    return false;
+  bool good = true;
+  for (Py_ssize_t i = 0; good && i < PyTuple_Size(ids) && i < MOST_IDS; i++) {
+    good = borrow_text(PyTuple_GetItem(ids, i), ps_operation_id(op), ps_operation_path_param(op, (size_t)i), &texts[i]);
   }
-  return true;
+  return good;
 }
 
 /* Of (client, operation, ids, params, options); NULL: an error is set. */
@@ -61,7 +57,8 @@ static bool is_special(const ps_api_operation *op) {
 /* The params stay with what can be asked for again. */
 static PyObject *end(ps_exchange *x, const ps_api_operation *op, PyObject *params, PyObject *origin) {
   ps_result *result = ps_exchange_result(x);
-  bool ordinary = ps_result_ok(result) && !is_special(op) && !ps_result_header(result, "Stripe-Notice");
+  bool ordinary = ps_result_ok(result) && !is_special(op) && !ps_result_header(result, "Stripe-Notice") &&
+                  ps_type(ps_data(result), NULL) != PS_NULL;
   reply *r = (reply *)new_reply(result);
   if (!r) return NULL;
   r->origin = Py_NewRef(origin);

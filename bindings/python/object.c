@@ -202,8 +202,11 @@ static int setattro(object *o, PyObject *name, PyObject *v) {
 static PyObject *compare(object *a, PyObject *b, int op) {
   if ((op != Py_EQ && op != Py_NE) || !PyObject_TypeCheck(b, object_type)) return Py_NewRef(Py_NotImplemented);
   if (Py_TYPE(a) != Py_TYPE(b)) return PyBool_FromLong(op == Py_NE);
-  PyObject *x = all_fields(a), *y = x ? all_fields((object *)b) : NULL;
-  return y ? PyObject_RichCompare(x, y, op) : NULL;
+  PyObject *x = Py_XNewRef(all_fields(a)), *y = x ? Py_XNewRef(all_fields((object *)b)) : NULL;
+  PyObject *is = y ? PyObject_RichCompare(x, y, op) : NULL;
+  Py_XDECREF(x);
+  Py_XDECREF(y);
+  return is;
 }
 
 static PyObject *plain_items(PyObject *list, bool for_json) {
@@ -214,16 +217,16 @@ static PyObject *plain_items(PyObject *list, bool for_json) {
   return plain;
 }
 
+/* Walks a copy: the fields may be changed, and let go of, while the text of a value is made. */
 static PyObject *plain_fields(PyObject *fields, bool for_json) {
-  PyObject *plain = PyDict_New(), *name, *v;
+  PyObject *copy = PyDict_Copy(fields), *plain = copy ? PyDict_New() : NULL, *name, *v;
   Py_ssize_t at = 0;
-  while (plain && PyDict_Next(fields, &at, &name, &v)) {
-    Py_INCREF(name);
+  while (plain && PyDict_Next(copy, &at, &name, &v)) {
     PyObject *item = to_plain(v, for_json);
     if (!item || PyDict_SetItem(plain, name, item) < 0) Py_CLEAR(plain);
-    Py_DECREF(name);
     Py_XDECREF(item);
   }
+  Py_XDECREF(copy);
   return plain;
 }
 
@@ -241,15 +244,18 @@ PyObject *to_plain(PyObject *v, bool for_json) {
   return plain;
 }
 
-/* What was never read is taken from the value at once. */
-PyObject *to_dict(object *o, bool for_json) {
-  if (o->whole) return plain_fields(o->fields, for_json);
+/* The value at once; `kept`: what stands in place of its children. */
+static PyObject *plain_value(object *o, PyObject *kept, bool for_json) {
   reply *held = (reply *)Py_XNewRef((PyObject *)o->reply);
-  const context at = {.kept = Py_XNewRef(o->fields), .plain = true, .for_json = for_json};
+  const context at = {.kept = Py_XNewRef(kept), .plain = true, .for_json = for_json};
   PyObject *plain = make_value(&at, o->value, o->type);
   Py_XDECREF(at.kept);
   Py_XDECREF((PyObject *)held);
   return plain;
+}
+
+PyObject *to_dict(object *o, bool for_json) {
+  return o->whole ? plain_fields(o->fields, for_json) : plain_value(o, o->fields, for_json);
 }
 
 /* o.to_dict(recursive=True, for_json=False) */
@@ -314,7 +320,7 @@ static PyObject *core_state(PyObject *Py_UNUSED(self), PyObject *args) {
     case 'l': found = o->top ? (PyObject *)o->reply : NULL; break; /* last_response */
     case 'c': found = o->changed; break;
     case 'f': found = all_fields(o); break;
-    case 's': return o->value ? make_plain(o->value, o->type, false) : PyDict_New(); /* before any change */
+    case 's': return o->value ? plain_value(o, NULL, false) : PyDict_New(); /* before any change */
     default: break;
   }
   if (!found && PyErr_Occurred()) return NULL;

@@ -151,7 +151,8 @@ static bool read_other(PyObject *o, ps_value *into, const reading *how, const pl
 static bool read_items(PyObject *list, ps_value *into, const reading *how, const place *at) {
   place item = {.parent = at, .depth = at->depth + 1};
   ps_value_set_list(into);
-  PyObject *items = PySequence_Tuple(list); /* stays as it is while the caller's methods run */
+  /* A copy stays as it is while the caller's methods run; what a derived class says of its length does not count. */
+  PyObject *items = PyList_Check(list) ? PyList_AsTuple(list) : PyTuple_GetSlice(list, 0, PyTuple_Size(list));
   bool good = items != NULL;
   for (item.item = 0; good && item.item < PyTuple_Size(items); item.item++) {
     PyObject *o = PyTuple_GetItem(items, item.item);
@@ -166,15 +167,12 @@ static bool read_entry(PyObject *key, PyObject *o, ps_value *into, const reading
   const place entry = {.parent = at, .key = key, .depth = at->depth + 1};
   if (o == Py_None && !how->keeps_null) return true;
   Py_ssize_t length;
-  if (PyUnicode_Check(key)) {
-    const char *name = text_of(key, &length, at);
-    return name && read_any(o, ps_map_setn(into, name, (size_t)length), how, &entry);
-  }
-  if (!PyLong_Check(key)) return refuse(PyExc_TypeError, at, "the keys of a dict must be str");
-  PyObject *digits = PyObject_Str(key);
-  const char *name = digits ? PyUnicode_AsUTF8AndSize(digits, &length) : NULL;
+  bool is_text = PyUnicode_Check(key);
+  if (!is_text && !PyLong_Check(key)) return refuse(PyExc_TypeError, at, "the keys of a dict must be str");
+  PyObject *text = is_text ? Py_NewRef(key) : PyObject_Str(key);
+  const char *name = text ? text_of(text, &length, at) : NULL;
   bool good = name && read_any(o, ps_map_setn(into, name, (size_t)length), how, &entry);
-  Py_XDECREF(digits);
+  Py_XDECREF(text);
   return good;
 }
 
@@ -183,7 +181,8 @@ static bool read_pairs(PyObject *pairs, ps_value *into, const reading *how, cons
   ps_value_set_map(into);
   for (Py_ssize_t i = 0; good && i < PyList_Size(pairs); i++) {
     PyObject *pair = PyList_GetItem(pairs, i);
-    good = read_entry(PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1), into, how, at);
+    good = PyTuple_Size(pair) == 2 ? read_entry(PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1), into, how, at)
+                                   : refuse(PyExc_TypeError, at, "the items() of a map must be pairs");
   }
   Py_XDECREF(pairs);
   return good;
@@ -201,10 +200,6 @@ static bool read_object(PyObject *o, ps_value *into, const reading *how, const p
   return fields && read_map(fields, into, how, at);
 }
 
-static bool is_map(PyObject *o) {
-  return PyDict_Check(o) || (PyMapping_Check(o) && !PySequence_Check(o) && PyObject_HasAttrString(o, "keys"));
-}
-
 static bool read_container(PyObject *o, ps_value *into, const reading *how, const place *at) {
   if (at->depth >= MOST_DEPTH) return refuse(PyExc_ValueError, at, "is nested too deep, or contains itself");
   if (PyObject_TypeCheck(o, object_type)) return read_object(o, into, how, at);
@@ -220,17 +215,14 @@ static bool is_file(PyObject *o) {
 
 static bool read_any(PyObject *o, ps_value *into, const reading *how, const place *at) {
   if (PyUnicode_Check(o)) return read_text(o, into, at);
-  if (o == Py_None || o == py.unset) {
-    ps_value_set_null(into);
-    return true;
-  }
-  if (PyBool_Check(o)) {
-    ps_value_set_bool(into, o == Py_True);
-    return true;
-  }
+  bool is_null = o == Py_None || o == py.unset, is_bool = PyBool_Check(o);
+  if (is_null) ps_value_set_null(into);
+  if (is_bool) ps_value_set_bool(into, o == Py_True);
+  if (is_null || is_bool) return true;
   if (PyLong_Check(o)) return read_int(o, into, at);
   if (PyFloat_Check(o)) return read_float(PyFloat_AsDouble(o), into, at);
-  if (PyList_Check(o) || PyTuple_Check(o) || PyObject_TypeCheck(o, object_type) || is_map(o)) {
+  if (PyDict_Check(o) || PyList_Check(o) || PyTuple_Check(o) || PyObject_TypeCheck(o, object_type) ||
+      (PyMapping_Check(o) && PyObject_HasAttrString(o, "items"))) {
     return read_container(o, into, how, at);
   }
   if (!is_file(o)) return read_other(o, into, how, at);
@@ -267,4 +259,16 @@ bool borrow_bytes(PyObject *o, const char **bytes, Py_ssize_t *length) {
   if (PyBytes_Check(o) && PyBytes_AsStringAndSize(o, &found, length) < 0) return false;
   *bytes = found;
   return true;
+}
+
+bool borrow_text(PyObject *o, const char *operation, const char *name, const char **text) {
+  Py_ssize_t length = 0;
+  const char *id = *operation ? ": the id " : "";
+  if (!PyUnicode_Check(o)) {
+    return PyErr_Format(PyExc_TypeError, "%s%s%s must be a str, not %R", operation, id, name, Py_TYPE(o));
+  }
+  *text = PyUnicode_AsUTF8AndSize(o, &length);
+  if (*text && strlen(*text) == (size_t)length) return true;
+  return PyErr_Format(PyExc_ValueError, "%s%s%s holds a %s, which no text for the API does", operation, id, name,
+                      *text ? "NUL character" : "lone surrogate");
 }

@@ -36,6 +36,14 @@ WAITS(ps_exchange_carry)
 %typemap(out) ps_result * {
   $result = new_reply($1);
 }
+/* Text: None is not given where that has a meaning, and refused elsewhere, as anything but a str is. */
+%typemap(in) const char * {
+  if (!borrow_text($input, "", "$1_name", (const char **)&$1)) SWIG_fail;
+}
+%typemap(in) const char *api_key, const char *header {
+  if ($input != Py_None && !borrow_text($input, "", "$1_name", (const char **)&$1)) SWIG_fail;
+}
+%typemap(freearg) const char * ""
 %typemap(in) (const char *body, size_t length) (Py_ssize_t size = 0) {
   if (!borrow_bytes($input, (const char **)&$1, &size)) SWIG_fail;
   $2 = (size_t)size;

@@ -12,7 +12,7 @@ import os
 
 from . import _core, _drive
 from ._drive import package
-from ._error import AuthenticationError, raise_error
+from ._error import AuthenticationError, raise_empty, raise_error
 from ._names import load, service_name
 from ._response import StripeResponse
 
@@ -117,17 +117,20 @@ class Requestor:
 
     def finish(self, reply, operation, is_async=False):
         """What a reply is that is more, or less, than an object of its data."""
-        if not reply.ok:
-            raise_error(reply)
         if reply.notice:
             _drive.warn(reply.notice)
+        if not reply.ok:
+            raise_error(reply)
         if operation[4] == "binary":
             from . import _response
 
             return (_response.StripeStreamResponseAsync if is_async else _response.StripeStreamResponse).of(reply)
         from ._object import DeletedObject
 
-        return reply.read(DeletedObject if operation[1] == 2 and operation[6] == "DELETE" else None)
+        found = reply.read(DeletedObject if operation[1] == 2 and operation[6] == "DELETE" else None)
+        if found is None and operation[4] not in ("none", "unknown"):
+            raise_empty(reply)
+        return found
 
     # Any path
 
@@ -139,7 +142,10 @@ class Requestor:
 
     def finish_request(self, exchange, params, options):
         reply = checked(exchange)
-        return as_page(reply.object(self.scoped(options) if options else self, params, None))
+        found = reply.object(self.scoped(options) if options else self, params, None)
+        if found is None and reply.idempotency_key:
+            raise_empty(reply)
+        return as_page(found)
 
     def request(self, method, path, params=None, options=None):
         begun = self.begin_request(method, path, params, options)
@@ -163,10 +169,10 @@ class Requestor:
 def checked(exchange):
     """The reply, if it is a good one."""
     reply = _core.exchange_result(exchange)
-    if not reply.ok:
-        raise_error(reply)
     if reply.notice:
         _drive.warn(reply.notice)
+    if not reply.ok:
+        raise_error(reply)
     return reply
 
 
@@ -228,7 +234,21 @@ def new_async_method(operation):
     return method
 
 
-class StripeService:
+class ServiceType(type):
+    """The class of the services' classes, which make their methods when they are first named."""
+
+    def __getattr__(cls, name):
+        found = None if name.startswith("_") else find(cls._PATH, name)
+        if not isinstance(found, tuple):
+            raise AttributeError(f"{cls.__name__} has no attribute {name!r}")
+        method = (new_async_method if found[0] != name else new_method)(found[1])
+        method.__name__ = name
+        method.__qualname__ = f"{cls.__qualname__}.{name}"
+        setattr(cls, name, method)
+        return method
+
+
+class StripeService(metaclass=ServiceType):
     """Below a client: operations as methods, services as attributes. `_PATH` is that of the table,
     "checkout.sessions"."""
 
@@ -246,11 +266,7 @@ class StripeService:
         if isinstance(found, str):
             service = self.__dict__[name] = service_class(found)(self._requestor)
             return service
-        method = (new_async_method if found[0] != name else new_method)(found[1])
-        method.__name__ = name
-        method.__qualname__ = f"{type(self).__qualname__}.{name}"
-        setattr(type(self), name, method)
-        return getattr(self, name)
+        return getattr(type(self), name).__get__(self)
 
     def __dir__(self):
         services, operations = _core.names(type(self)._PATH)
@@ -387,6 +403,9 @@ class StripeClient:
         return StripeResponse.of(checked(begun[1]))
 
     def _begin_raw(self, method, url, params):
+        for name, value in (("method", method), ("url", url)):
+            if not isinstance(value, str):
+                raise TypeError(f"raw_request: the {name} must be a str, not {type(value).__name__}")
         base = params.pop("base", None)
         options, params = split(params)
         return self._requestor.begin_request(method.upper(), url, params, {**options, "base": base})

@@ -185,12 +185,11 @@ async def send_async(transport, exchange, tend):
 
 
 def fail(exchange, e):
-    """`e`: a transport's way to say that no answer came."""
-    message, outcome = getattr(e, "user_message", str(e)), getattr(e, "outcome", None)
-    if outcome is None:
-        _core.plain_fail(exchange, message or "timeout", True, False)
-    else:
-        _core.plain_fail(exchange, str(message or "connection lost"), False, outcome == "not_sent")
+    """`e`: a transport's way to say that no answer came. Nothing was sent only if it sets `outcome` so itself."""
+    is_timeout, not_sent = not hasattr(e, "outcome"), vars(e).get("outcome") == "not_sent"
+    message = str(getattr(e, "user_message", str(e)) or ("timeout" if is_timeout else "connection lost"))
+    text = message.encode("utf-8", "replace").replace(b"\0", b"?").decode()
+    _core.plain_fail(exchange, text, is_timeout, not_sent)
 
 
 def answer(exchange, status, headers, body):
@@ -213,13 +212,22 @@ def transport_of(transport, http_client, options):
 
 # asyncio
 
-pool = None
+pool, is_leaving, lent = None, False, set()  # `lent`: the exchanges that are under way in the pool
 
 
 def forget_pool():
     """A child has none of its parent's threads."""
     global pool
     pool = None
+    lent.clear()
+
+
+def leave():
+    """At the interpreter's end, which waits for the pool: nobody waits for its calls any more."""
+    global is_leaving
+    is_leaving = True
+    for exchange in list(lent):
+        _core.exchange_cancel(exchange)
 
 
 if hasattr(os, "register_at_fork"):
@@ -232,9 +240,11 @@ def submit(*args):
 
     global pool
     if pool is None:
+        import threading
         from concurrent.futures import ThreadPoolExecutor
 
         pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="pinstripe")
+        threading._register_atexit(leave)  # before the executor's own, which waits; those of atexit come after it
     return pool.submit(copy_context().run, *args)
 
 
@@ -242,6 +252,19 @@ def apply_async(*args):
     import asyncio
 
     return asyncio.wrap_future(submit(*args))
+
+
+def run_lent(waiting, config, exchange, tend):
+    """On a thread of the pool. A call whose task was cancelled while it stood in the queue is never begun: its future
+    knows at once, the task only when it wakes."""
+    if any(future.cancelled() for future in waiting):
+        return
+    lent.add(exchange)
+    try:
+        if not is_leaving:
+            run(config, exchange, tend)
+    finally:
+        lent.discard(exchange)
 
 
 async def run_async(config, exchange, tend=None):
@@ -253,7 +276,9 @@ async def run_async(config, exchange, tend=None):
         if is_driven_here:
             await drive_async(config, exchange, tend or idle)
         else:
-            await apply_async(run, config, exchange, tend)
+            waiting = []
+            waiting.append(apply_async(run_lent, waiting, config, exchange, tend))
+            await waiting[0]
     except asyncio.CancelledError:
         _core.exchange_cancel(exchange)
         raise

@@ -6,10 +6,9 @@
 What is queued stays so until the server has taken it: after an error it is sent again, by a flush at once, else when a
 pause is over, and the identifier that each event has lets it count once. A stream that is collected, or left open when
 the program ends, sends what is queued first, and warns of what it could not send; a signal that kills the program, or
-os._exit, leaves no time for that. Any thread may add; one at a time sends, and those that add go on meanwhile, unless
-the queue is full."""
+os._exit, leaves no time for that. At the end, in close() too, a batch that the server refuses does not keep back
+those after it. Any thread may add; one at a time sends, and who adds goes on meanwhile, unless the queue is full."""
 
-import contextlib
 import copy
 import os
 import sys
@@ -30,12 +29,14 @@ class Queue:
     def __init__(self, config, max_age, max_pending):
         self.config, self.handle = config, _core.meter_new(config.handle, max_age, max_pending)
         self.lock, self.sender, self.process = threading.RLock(), None, os.getpid()
-        self.timer, self.failure, self.is_closed = None, None, False
+        self.timing, self.timer = threading.RLock(), None  # a collection may close a queue in the midst of watch
+        self.failure, self.is_closed = None, False
+        self.has_aside = False  # batches that were refused, and passed over
 
     def is_foreign(self):
         return self.process != os.getpid()
 
-    def send(self, blocking=True):
+    def send(self, blocking=True, is_last=False):
         """Sends all that is queued. Not blocking: if another thread does so already, what is queued is its business."""
         if self.sender == threading.get_ident():
             if blocking:
@@ -45,16 +46,27 @@ class Queue:
             return
         try:
             self.sender = threading.get_ident()
-            while (exchange := _core.meter_exchange(self.handle)) is not None:
-                _drive.run(self.config, exchange)
-                _core.meter_feed(self.handle)  # raises what went wrong
-            self.failure = None
+            self.send_batches(is_last)
         except StripeError as e:
             self.failure = copy.copy(e)  # without the traceback, which holds the stream
             raise
         finally:
             self.sender = None
             self.lock.release()
+
+    def send_batches(self, is_last):
+        while (exchange := _core.meter_exchange(self.handle)) is not None:
+            _drive.run(self.config, exchange)
+            try:
+                _core.meter_feed(self.handle)  # raises what went wrong
+            except StripeError:
+                if not is_last or not _core.meter_set_aside(self.handle):
+                    raise
+                self.has_aside = True
+        if self.has_aside:
+            self.has_aside = False
+            _core.meter_feed(self.handle)  # raises why
+        self.failure = None
 
     def make_room(self):
         if self.failure and _core.meter_pause(self.handle) > 0:
@@ -63,16 +75,23 @@ class Queue:
 
     def watch(self, least=0):
         """Has what is queued sent once it is due, though nobody adds to it."""
-        wait = _core.meter_wait(self.handle)
-        if wait >= 0 and self.timer is None and not self.is_closed:
-            timer = threading.Timer(max(wait / 1000, least), self.tick)
+        with self.timing:
+            wait = _core.meter_wait(self.handle)
+            if wait < 0 or self.timer is not None or self.is_closed:
+                return
+            timer = self.timer = threading.Timer(max(wait / 1000, least), self.tick)
             timer.daemon = True
-            with contextlib.suppress(RuntimeError):  # the program ends: so the end sends it
+            try:
                 timer.start()
-                self.timer = timer
+            except BaseException as e:
+                self.timer = None
+                if not isinstance(e, RuntimeError):  # the program ends: so the end sends it
+                    raise
 
     def tick(self):
-        self.timer, least = None, 0
+        least = 0
+        with self.timing:
+            self.timer = None
         try:
             self.send()
         except Exception:  # what is still queued stays so: the next flush or close tells
@@ -83,9 +102,10 @@ class Queue:
             self.watch(least)
 
     def close(self):
-        self.is_closed, timer = True, self.timer
-        if timer:
-            timer.cancel()
+        with self.timing:
+            self.is_closed = True
+            if self.timer:
+                self.timer.cancel()
 
 
 def finish(queue):
@@ -95,7 +115,7 @@ def finish(queue):
     if queue.sender == threading.get_ident():
         return  # collected by its own timer's thread, which comes back to it
     try:
-        queue.send()
+        queue.send(is_last=True)
     except BaseException as e:
         count = _core.meter_pending(queue.handle)
         text = f"a meter stream ended, and {count} of its events were not sent: {str(e) or type(e).__name__}"
@@ -128,9 +148,10 @@ class MeterStream:
         return self._queue
 
     def add(self, event):
-        """Queues an event. What is due is sent on the occasion; the StripeError in which that ended is returned, and
-        what it concerns stays queued. Where the queue is full and cannot be sent, or not before a pause is over, the
-        error is raised, and the event is not taken."""
+        """Queues an event. What is due is sent on the occasion; the exception in which that ended, a StripeError or
+        one of a hook or transport, is returned, and what it concerns stays queued. An Exception that is raised means
+        that the event is not taken: it is none, or the queue is full and cannot be sent, or not before a pause is
+        over."""
         queue = self._open()
         wrong = _core.meter_add(queue.handle, event)
         while wrong and wrong.startswith(FULL):
@@ -141,8 +162,8 @@ class MeterStream:
         try:
             if _core.meter_wait(queue.handle) == 0:
                 queue.send(False)
-        except StripeError as e:
-            queue.watch()
+        except Exception as e:
+            queue.watch(PAUSE)
             return e
         queue.watch()
         return None
@@ -156,13 +177,20 @@ class MeterStream:
         return _core.meter_pending(self._queue.handle)
 
     def skip(self):
-        """After an error that will not pass: takes the batch that failed out of the queue, and returns its events."""
-        return _core.meter_skip(self._open().handle)
+        """After an error that will not pass: takes the batch that failed, or all that close was refused, out of the
+        queue, and returns its events."""
+        queue = self._open()
+        events = _core.meter_skip(queue.handle)
+        if events:
+            queue.has_aside = False
+        return events
 
     def close(self):
-        """Sends all that is queued, and ends the stream; after an error it is still open."""
+        """Sends all that is queued, and ends the stream. A batch that the server refuses does not keep back those after
+        it; the error is raised then, and pending() tells how many events were not sent. After an error the stream is
+        still open: skip() returns what was refused, and another close sends what is left."""
         if not self._queue.is_closed:
-            self.flush()
+            self._open().send(is_last=True)
             self._queue.close()
 
     def __enter__(self):

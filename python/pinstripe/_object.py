@@ -175,7 +175,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
             self[name] = value
 
     def serialize(self, previous=None):
-        """What save() sends: the fields that were changed, '' for those that were taken away."""
+        """What save() sends: the fields that were changed, but not those that were deleted."""
         from ._resource import serialize
 
         return serialize(self, previous)

@@ -86,21 +86,27 @@ class Method:
             if me is not None and self.operation[2]:
                 rest = (ident_of(me), *rest)
             run = self.run_async if self.is_async else self.run
-            return run(me, take_ids(self.operation, rest, params), params)
+            return run(me, take_ids(self.operation, rest, params), params, cls)
 
         method.__name__ = self.operation[0].rpartition(".")[2]
         return method
 
-    def run(self, me, ids, params):
-        options, params = split(params)
-        return settle(
-            me, (requestor_of(me) if me is not None else global_requestor).call(self.operation, ids, params, options)
-        )
-
-    async def run_async(self, me, ids, params):
+    def run(self, me, ids, params, cls):
         options, params = split(params)
         requestor = requestor_of(me) if me is not None else global_requestor
-        return settle(me, await requestor.call_async(self.operation, ids, params, options))
+        return self.settle(me, requestor.call(self.operation, ids, params, options), cls)
+
+    async def run_async(self, me, ids, params, cls):
+        options, params = split(params)
+        requestor = requestor_of(me) if me is not None else global_requestor
+        return self.settle(me, await requestor.call_async(self.operation, ids, params, options), cls)
+
+    def settle(self, me, found, cls):
+        """As below; what is retrieved and does not say what it is, is what was asked for."""
+        if me is None and type(found) is StripeObject and "object" not in found:
+            is_own = self.operation[0].endswith(".retrieve") and self.operation[8] == cls.OBJECT_NAME
+            return _core.adopt(cls.__new__(cls), found) if is_own else found
+        return settle(me, found)
 
 
 def settle(me, found):
@@ -272,7 +278,7 @@ def difference(value, before):
 def serialize(o, previous=None):
     changed, fields = _core.state(o, "changed") or (), _core.state(o, "fields")
     before = previous if isinstance(previous, dict) else _core.state(o, "sent")
-    params = {name: "" for name in sorted(changed) if name not in fields}
+    params = {}
     for name, value in fields.items():
         if name == "id" or isinstance(value, APIResource):
             continue

@@ -19,11 +19,13 @@ def as_bytes(payload):
 
 def as_text(value, name):
     """A header or secret; ASGI's headers are bytes."""
-    if value is None or isinstance(value, str):
-        return value
     if isinstance(value, (bytes, bytearray)):
-        return value.decode("utf-8", "replace")
-    raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+        value = value.decode("utf-8", "replace")
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if value and "\0" in value:  # where the core's text would end
+        raise ValueError(f"{name} holds a NUL character")
+    return value
 
 
 def as_secrets(secret):
@@ -103,8 +105,10 @@ class WebhookSignature:
         """The Stripe-Signature header of a body, for tests."""
         import time
 
-        at = int(time.time()) if timestamp is None else int(timestamp)
-        return _core.webhook_sign(as_bytes(payload), as_text(secret, "the secret"), at)
+        at, body = int(time.time()) if timestamp is None else int(timestamp), as_bytes(payload)
+        if not isinstance(body, bytes):
+            raise TypeError(f"the payload must be a str or bytes, not {type(payload).__name__}")
+        return _core.webhook_sign(body, as_text(secret, "the secret"), at)
 
     @classmethod
     def verify_header(cls, payload, header, secret, tolerance=None, *, now=None):

@@ -10,9 +10,12 @@ import sys
 import threading
 import time
 import unittest
+from collections import ChainMap, UserDict
+from types import MappingProxyType
+from unittest import mock
 
 import pinstripe
-from support import KEY, Server
+from support import KEY, Server, Stage
 
 REFUSED = {"status": 402, "body": {"error": {"type": "card_error", "message": "no", "code": "card_declined"}}}
 PAGE = {
@@ -101,6 +104,38 @@ class Sharing(unittest.TestCase):
         self.assertEqual(charge.amount, 1999)
 
 
+class Mocks(unittest.TestCase):
+    def test_services_are_patched_by_their_class(self):
+        client = Stage({"id": "cus_1", "object": "customer"}).client()
+        service = type(client.v1.customers)
+        for name, kind in (("create", mock.MagicMock), ("create_async", mock.AsyncMock)):
+            with mock.patch.object(service, name) as patched:
+                self.assertIsInstance(patched, kind)
+                getattr(client.v1.customers, name)({"name": "n"}) if name == "create" else None
+                self.assertEqual(patched.call_count, int(name == "create"))
+        self.assertEqual(client.v1.customers.create().id, "cus_1")
+        self.assertFalse(hasattr(service, "creat"))
+
+
+class Answers(unittest.TestCase):
+    def test_one_without_an_object(self):
+        for status, body in ((200, b""), (204, b""), (200, b"null")):
+            client = Stage(*[(status, {}, body)] * 3).client()
+            calls = client.v1.payment_intents.capture, client.v2.core.event_destinations.delete
+            for call in calls:
+                with self.assertRaises(pinstripe.APIError) as caught:
+                    call("id_1", options={"idempotency_key": "mine"})
+                e = caught.exception
+                facts = e.kind, e.outcome, e.http_status, e.attempts, e.idempotency_key
+                self.assertEqual(facts, ("protocol", "unknown", status, 1, "mine"))
+            with self.assertRaises(pinstripe.APIError):
+                asyncio.run(client.v1.customers.create_async({}))
+
+    def test_one_where_nothing_is_expected(self):
+        client = Stage((204, {}, b"")).client()
+        self.assertIsNone(client.v2.billing.meter_event_stream.create({"events": []}))
+
+
 class Arguments(unittest.TestCase):
     def test_ids_that_are_no_text(self):
         with Server() as server:
@@ -108,6 +143,54 @@ class Arguments(unittest.TestCase):
             for bad, word in (("cus_\0", "NUL character"), ("cus_\ud800", "lone surrogate")):
                 with self.assertRaisesRegex(ValueError, f"customers.retrieve: the id customer holds a {word}"):
                     customers.retrieve(bad)
+
+    def test_a_map_whose_items_are_no_pairs(self):
+        with Server() as server:
+            customers = server.client().v1.customers
+            for item in (1, (2,), "ab", (1, 2, 3), None):
+                odd = type("Odd", (dict,), {"items": lambda _, item=item: [item]})(a=1)
+                with self.subTest(item=item), self.assertRaisesRegex(TypeError, r"params.metadata: the items\(\) of a"):
+                    customers.create({"metadata": odd})
+            self.assertEqual(server.requests(), [])
+
+    def test_mappings_of_every_kind(self):
+        class Items:
+            def items(self):
+                return [("a", "A")]
+
+            def __getitem__(self, key):
+                return "A"
+
+        class Broken(dict):
+            def __init__(self, pairs):
+                self.pairs = pairs
+
+            def items(self):
+                return self.pairs
+
+        for params in (UserDict(a="A"), ChainMap({"a": "A"}), MappingProxyType({"a": "A"}), Items()):
+            stage = Stage({}, {})
+            stage.client().v1.customers.create({"metadata": params})
+            stage.client().v1.customers.create(params)
+            self.assertEqual([r.body for r in stage.requests], [b"metadata[a]=A", b"a=A"], params)
+        for pairs in ([["a", "b"]], [("a",)], [5]):
+            with self.assertRaisesRegex(TypeError, "params.metadata: "):
+                Stage().client().v1.customers.create({"metadata": Broken(pairs)})
+
+    def test_a_list_that_lies_about_its_length(self):
+        class Long(list):
+            def __len__(self):
+                return 10**9
+
+        class Pair(tuple):
+            def __len__(self):
+                return 10**9
+
+        stage = Stage({})
+        begin = time.monotonic()
+        stage.client().v1.customers.create({"preferred_locales": Long(["nb"]), "expand": Pair(["a"])})
+        self.assertEqual(stage.requests[0].body, b"preferred_locales[0]=nb&expand[0]=a")
+        self.assertLess(time.monotonic() - begin, 1)
 
     def test_a_value_that_is_made_of_itself(self):
         class Endless(enum.Enum):

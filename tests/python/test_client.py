@@ -177,6 +177,10 @@ class Services(unittest.TestCase):
         for ident, text in [("cus_\0", "the id customer holds a NUL"), ("\ud800", "the id customer holds a lone surr")]:
             with self.subTest(text=text), self.assertRaisesRegex(ValueError, f"customers.retrieve: {text}"):
                 customers.retrieve(ident)
+        for bad in (None, {}, 1, b""):
+            for name, arguments in [("method", (bad, "/v1/x")), ("url", ("get", bad))]:
+                with self.subTest(bad=bad), self.assertRaisesRegex(TypeError, f"raw_request: the {name} must be a str"):
+                    self.client.raw_request(*arguments)
         with self.assertRaises(pinstripe.InvalidRequestError) as caught:
             customers.retrieve("")
         self.assertEqual(caught.exception.outcome, "not_sent")
@@ -296,6 +300,15 @@ class Errors(unittest.TestCase):
             repr(e), "CardError(message='m', param=None, code='card_declined', http_status=402, request_id='req_1')"
         )
 
+    def test_what_a_transport_says_of_a_lost_call(self):
+        certain, other = pinstripe.APIConnectionError("no route"), pinstripe.APIConnectionError("cut")
+        certain.outcome = "not_sent"
+        for error, outcome in ((certain, "not_sent"), (other, "unknown"), (TimeoutError("late"), "unknown")):
+            with self.subTest(outcome=outcome), self.assertRaises(pinstripe.APIConnectionError) as caught:
+                Stage(error).client(max_network_retries=0).v1.customers.create()
+            self.assertEqual(caught.exception.outcome, outcome)
+            self.assertTrue(caught.exception.idempotency_key)
+
     def test_not_sent(self):
         client = pinstripe.StripeClient(KEY, api_base="http://127.0.0.1:1", max_retries=0)
         with self.assertRaises(pinstripe.APIConnectionError) as caught:
@@ -355,10 +368,13 @@ class Hooks(unittest.TestCase):
 
     def test_a_notice_is_a_warning(self):
         entry = {"headers": {"Stripe-Notice": "the key is old"}, "body": {}}
-        with Server([entry, entry]) as server:
+        with Server([entry, {**entry, "status": 400}, {**entry, "status": 400}, entry]) as server:
             client = server.client()
             with self.assertWarnsRegex(UserWarning, "the key is old"):
                 client.v1.balance.retrieve()
+            for call in (lambda: client.v1.balance.retrieve(), lambda: client.raw_request("get", "/v1/balance")):
+                with self.assertWarnsRegex(UserWarning, "key is old"), self.assertRaises(pinstripe.InvalidRequestError):
+                    call()
             with mock.patch.dict(os.environ, {"STRIPE_SUPPRESS_NOTICES": "true"}), warnings.catch_warnings():
                 warnings.simplefilter("error")
                 client.v1.balance.retrieve()

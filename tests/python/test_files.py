@@ -338,6 +338,14 @@ class Downloads(unittest.TestCase):
         Stage((200, {}, b"abc")).client().download("/v1/files/file_1/contents", write_to=pieces.append)
         self.assertEqual(pieces, [b"abc"])
 
+    def test_an_address_that_is_none(self):
+        client = Stage().client()
+        for bad in (None, {}, b"", "a\0b", "\ud800"):
+            error = ValueError if isinstance(bad, str) else TypeError
+            for call in (client.download, lambda url: asyncio.run(client.download_async(url))):
+                with self.subTest(bad=bad), self.assertRaisesRegex(error, "^url "):
+                    call(bad)
+
     def test_misuses(self):
         client = self.start()
         for options, error, text in [

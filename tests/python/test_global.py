@@ -29,6 +29,15 @@ class Global(unittest.TestCase):
         self.assertEqual(self.sent.pop()[: len(expected)], expected)
         return found
 
+    def test_what_is_retrieved_is_of_its_class_whatever_the_reply_says(self):
+        charge = pinstripe.Charge.retrieve("ch_1")
+        self.assertIs(type(charge), pinstripe.Charge)
+        self.replies = ['{"id": "ch_1", "amount": 5}', '{"id": "ch_1", "amount": 6, "object": "charge"}']
+        charge = asyncio.run(pinstripe.Charge.retrieve_async("ch_1"))
+        self.assertEqual((type(charge), charge.amount, charge.last_response.code), (pinstripe.Charge, 5, 200))
+        self.assertEqual(charge.refresh().amount, 6)
+        self.assertIsNot(type(pinstripe.Customer.retrieve_payment_method("cus_1", "pm_1")), pinstripe.Customer)
+
     def test_class_methods(self):
         c = pinstripe
         for call, *expected in [

@@ -14,8 +14,10 @@ import threading
 import time
 import unittest
 import warnings
+from unittest import mock
 
 import pinstripe
+from pinstripe import _core
 from support import KEY, Server
 
 SESSION = {"body": {"authentication_token": "tok_1", "expires_at": "2100-01-01T00:00:00.000Z"}}
@@ -44,8 +46,20 @@ class Meters:
         client = pinstripe.StripeClient(KEY, transport=self, max_retries=0, **options)
         return client.meter_stream(max_age, max_pending)
 
+    def queued(self, count):
+        """A stream whose events were all added while none was due."""
+        stream = self.stream()
+        with mock.patch.object(_core, "meter_wait", return_value=-1):
+            for i in range(count):
+                stream.add(event(i))
+        return stream
+
     def values(self):
         return [event["payload"]["value"] for _, events in self.batches for event in events]
+
+
+def is_first(events):
+    return events[0]["payload"]["value"] == "0"
 
 
 def refusal(status, **error):
@@ -278,6 +292,61 @@ class Streams(unittest.TestCase):
             stream.flush()
         self.assertEqual(stream.pending(), 0)
 
+    def test_an_event_that_was_taken_is_not_refused(self):
+        """What a hook or transport raises is returned: an add that raised would be made again, and count twice."""
+        meters = Meters(lambda number, _: {}["mine"] if number == 1 else None)
+        stream = meters.stream(max_age=0, max_pending=1)
+        self.assertIsInstance(stream.add(event(1)), KeyError)
+        self.assertEqual(stream.pending(), 1)
+        self.wait_for(lambda: stream.pending() == 0)
+        self.assertEqual(set(meters.values()), {"1"})
+        raised = [ValueError("hook")]
+
+        def hook(e):
+            if raised:
+                raise raised.pop()
+
+        stream = Meters().stream(max_age=0, on_request=hook)
+        self.assertIsInstance(stream.add(event(1)), ValueError)
+        with contextlib.suppress(pinstripe.StripeError):
+            stream.flush()  # the request that the hook stopped
+        stream.close()
+
+    def test_a_timer_that_ends_before_its_start_does(self):
+        class Hasty(threading.Timer):
+            def start(self):
+                super().start()
+                self.join(0.3)
+
+        meters = Meters()
+        with mock.patch.object(threading, "Timer", Hasty):
+            stream = meters.stream(max_age=0.01)
+            for count in (1, 2):
+                stream.add(event(count))
+                self.wait_for(lambda: stream.pending() == 0)
+        self.assertEqual(meters.values(), ["1", "2"])
+
+    def test_close_passes_over_what_is_refused(self):
+        meters = Meters(lambda _, events: refusal(400, message="bad value") if is_first(events) else None)
+        stream = meters.queued(250)
+        with self.assertRaisesRegex(pinstripe.InvalidRequestError, "bad value"):
+            stream.close()
+        self.assertEqual((len(meters.batches), stream.pending()), (3, 100))
+        self.assertEqual(meters.values()[100:], [str(i) for i in range(100, 250)])
+        self.assertEqual([e["payload"]["value"] for e in stream.skip()], [str(i) for i in range(100)])
+        stream.close()
+        self.assertEqual(len(meters.batches), 3)
+
+    def test_close_stops_where_every_batch_would_fail(self):
+        for status in (401, 403, 409, 429, 500):
+            meters = Meters(lambda *_, status=status: refusal(status, message="no"))
+            stream = meters.queued(150)
+            with self.subTest(status=status), self.assertRaises(pinstripe.StripeError):
+                stream.close()
+            self.assertEqual((len(meters.batches), stream.pending()), (1, 150))
+            meters.answer = None
+            stream.close()
+
     def test_misuses(self):
         stream = Meters().stream()
         for bad, error, text in [
@@ -358,6 +427,14 @@ class Ends(unittest.TestCase):
         with self.assertWarnsRegex(RuntimeWarning, "1 of its events were not sent: .*oops"):
             del stream
             gc.collect()
+
+    def test_one_refused_batch_does_not_keep_back_the_others(self):
+        meters = Meters(lambda _, events: refusal(400, message="bad value") if is_first(events) else None)
+        stream = meters.queued(250)
+        with self.assertWarnsRegex(RuntimeWarning, "100 of its events were not sent: .*bad value"):
+            del stream
+            gc.collect()
+        self.assertEqual(meters.values()[100:], [str(i) for i in range(100, 250)])
 
     def test_at_the_end_of_a_child_of_multiprocessing(self):
         for method in ("fork", "spawn"):

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import json
 import pickle
 import unittest
 import weakref
@@ -169,6 +170,7 @@ class Changing(unittest.TestCase):
         c.description = None
         c.metadata = {"order": "1"}
         c.address.city = "Bergen"
+        del c.email  # is not sent: to unset it, it is assigned None
         self.assertIs(c.save(), c)
         body = self.stage.requests[1].body.decode()
         self.assertEqual(
@@ -178,6 +180,37 @@ class Changing(unittest.TestCase):
         self.assertEqual((c.balance, c.address.city), (9, "Oslo"))
         self.assertEqual(c.serialize(), {})
         c.save()  # sends nothing
+
+    def test_an_empty_answer_to_save(self):
+        customer = Stage(CUSTOMER, (200, {}, b"")).client().v1.customers.retrieve("cus_1")
+        customer.description = "d"
+        with self.assertRaises(pinstripe.APIError) as caught:
+            customer.save()
+        self.assertEqual((caught.exception.outcome, customer.description), ("unknown", "d"))
+
+    def test_a_field_that_refreshes_its_object_while_it_is_read(self):
+        def fill(o):
+            for n in range(20):
+                o[f"f{n}"] = Odd()
+
+        class Odd:
+            def __str__(self):
+                for o in objects:
+                    o.refresh_from({"id": "cus_2"}, "k")
+                self.junk = [{str(n): n for n in range(5)} for _ in range(100)]
+                return "odd"
+
+            def __eq__(self, other):
+                return str(self) == "odd"
+
+        objects = [pinstripe.Customer.construct_from({"id": "cus_1"}, "k") for _ in range(2)]
+        for _ in range(20):
+            for o in objects:
+                fill(o)
+            self.assertEqual(json.loads(str(objects[0]))["f19"], "odd")
+            for o in objects:
+                fill(o)
+            self.assertEqual(*objects)
 
     def test_refresh_in_place(self):
         address = self.customer.address

@@ -32,9 +32,7 @@ def run_python(code, *arguments):
 
 class Threads(unittest.TestCase):
     def test_calls_of_many_threads_run_in_parallel(self):
-        with Server(SLOW) as server:
-            client = server.client()
-            client.v1.balance.retrieve()
+        def seconds_of_calls(client):
             found = []
             threads = [
                 threading.Thread(target=lambda: found.append(client.v1.balance.retrieve().object)) for _ in range(16)
@@ -44,8 +42,13 @@ class Threads(unittest.TestCase):
                 thread.start()
             for thread in threads:
                 thread.join()
-            self.assertLess(time.monotonic() - begin, 0.4)
             self.assertEqual(found, ["balance"] * 16)
+            return time.monotonic() - begin
+
+        with Server(SLOW) as server:
+            client = server.client()
+            client.v1.balance.retrieve()
+            self.assertLess(min(seconds_of_calls(client) for _ in range(3)), 0.4)  # the machine may be busy
 
     def test_one_object_read_by_many_threads(self):
         value = {
@@ -79,11 +82,15 @@ class Asyncio(unittest.TestCase):
             task.cancel()
             return max(b - a for a, b in zip(ticks, ticks[1:]))
 
-        with Server(SLOW) as server:
+        def seconds_and_pause(client):
             begin = time.monotonic()
-            pause = asyncio.run(main(server.client()))
-            self.assertLess(time.monotonic() - begin, 1)
-            self.assertLess(pause, 0.1, "the event loop was blocked")
+            pause = asyncio.run(main(client))
+            return time.monotonic() - begin, pause
+
+        with Server(SLOW) as server:
+            seconds, pauses = zip(*(seconds_and_pause(server.client()) for _ in range(3)))  # the machine may be busy
+            self.assertLess(min(seconds), 1)
+            self.assertLess(min(pauses), 0.1, "the event loop was blocked")
 
     def test_cancelling_the_task_cancels_the_call(self):
         async def main(client):
@@ -99,6 +106,45 @@ class Asyncio(unittest.TestCase):
             pinstripe._drive.pool.shutdown()
             pinstripe._drive.forget_pool()
             self.assertLess(time.monotonic() - begin, 2)
+
+    def test_what_is_cancelled_in_the_queue_is_never_sent(self):
+        async def main(client):
+            calls = [asyncio.create_task(client.v1.customers.create_async({"name": str(n)})) for n in range(100)]
+            await asyncio.sleep(0.3)
+            before = len(server.requests())
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+            await asyncio.sleep(0.5)
+            self.assertGreaterEqual(before, 1)
+            self.assertEqual(len(server.requests()), before)
+            self.assertEqual([call.cancelled() for call in calls], [True] * 100)
+
+        slow = [{"delay": 1.5, "body": {"object": "customer"}, "repeat": True}]
+        with Server(slow) as server:
+            asyncio.run(main(server.client(max_retries=0)))
+
+    def test_the_interpreter_does_not_wait_for_a_pending_call(self):
+        with Server([{"delay": 8, "body": {"object": "balance"}, "repeat": True}]) as server:
+            begin = time.monotonic()
+            done = run_python(
+                """
+                import asyncio, sys, pinstripe
+
+                client = pinstripe.StripeClient("sk_test_1", api_base=sys.argv[1], timeout=8, max_retries=0)
+                loop = asyncio.new_event_loop()
+
+                async def main():
+                    tasks.extend(loop.create_task(client.v1.balance.retrieve_async()) for _ in range(70))
+                    await asyncio.sleep(0.3)
+
+                tasks = []
+                loop.run_until_complete(main())
+                """,
+                server.base,
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertLess(time.monotonic() - begin, 5)
 
     def test_an_error_is_raised_where_it_is_awaited(self):
         script = [{"status": 402, "body": {"error": {"message": "no"}}}]

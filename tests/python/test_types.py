@@ -70,7 +70,7 @@ def progress(done: int, total: "int | None") -> None:
 
 with open("receipt.pdf", "rb") as receipt, client.meter_stream(max_age=5) as stream:
     client.v1.files.create({"purpose": "dispute_evidence", "file": receipt}, {"progress": progress})
-    failure: "stripe.StripeError | None" = stream.add({"event_name": "e", "payload": {"value": "1"}})
+    failure: "Exception | None" = stream.add({"event_name": "e", "payload": {"value": "1"}})
 pieces: "list[bytes]" = []
 client.v1.quotes.pdf("qt_1", options={"write_to": pieces.append})
 content: bytes = client.download("/v1/files/file_1/contents", save_to="receipt.pdf", progress=progress)
@@ -84,7 +84,8 @@ async def main() -> None:
     print(balance.available[0].amount)
     async for one in (await client.v1.customers.list_async()).auto_paging_iter():
         print(one.id, one.metadata["a"] if one.metadata else None)
-    for account in client.v2.core.accounts.list().auto_paging_iter():
+    accounts: "stripe.v2.ListObject[stripe.v2.core.Account]" = client.v2.core.accounts.list()
+    for account in accounts.auto_paging_iter():
         print(account.id)
 
 
@@ -113,6 +114,7 @@ WRONG = [
     "client.meter_stream(max_ag=1)",
     'client.notification_handler("s", print).on_v1_nonsense',
     "for _ in client.v1.balance.retrieve().available.auto_paging_iter(): pass",
+    'None if client.v1.customers.retrieve("cus_1").deleted else client.v1.custmers',
 ]
 
 

@@ -297,6 +297,25 @@ class Handlers(unittest.TestCase):
         self.assertEqual(self.seen, ["fallback", "reported", "fallback", "plain"])
 
 
+class Text(unittest.TestCase):
+    def test_a_nul_does_not_end_a_secret(self):
+        header = sign("b", "whsec_a")
+        for secret in ("whsec_a\0REST", b"whsec_a\0", ["x", "whsec_a\0"]):
+            with self.subTest(secret=secret), self.assertRaisesRegex(ValueError, "secret holds a NUL character"):
+                pinstripe.WebhookSignature.verify_header("b", header, secret)
+        with self.assertRaisesRegex(ValueError, "secret holds a NUL character"):
+            sign("b", "whsec_a\0REST")
+        with self.assertRaisesRegex(ValueError, "header holds a NUL character"):
+            pinstripe.WebhookSignature.verify_header("b", header + "\0", "whsec_a")
+
+    def test_what_is_no_text_is_not_signed(self):
+        for bad in (None, {}, 1):
+            with self.subTest(bad=bad), self.assertRaisesRegex(TypeError, "payload must be a str or bytes"):
+                sign(bad, "whsec_a")
+            with self.subTest(bad=bad), self.assertRaisesRegex(TypeError, "secret must be a str"):
+                sign("b", bad)
+
+
 class OAuth(unittest.TestCase):
     def test_authorize_url(self):
         client = Stage().client(client_id="ca_1")
