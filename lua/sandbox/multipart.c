@@ -133,6 +133,7 @@ int host_multipart(lua_State *L) {
     return 1;
   }
   lua_pushnil(L);
-  lua_pushliteral(L, "the body is not multipart/form-data, or the boundary in Content-Type is not its own");
+  lua_pushliteral(L, "the body is not multipart/form-data, or the boundary in Content-Type is not its own "
+                     "(one of a single character must be quoted)");
   return 2;
 }

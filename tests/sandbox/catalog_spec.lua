@@ -264,6 +264,7 @@ describe("a coupon", function()
     check(stripe.customers:create({ coupon = coupon.id }, { stripe_version = "2024-06-20" }))
     coupon = check(stripe.coupons:retrieve(coupon.id))
     assert.are.same({ 1, false }, { coupon.times_redeemed, coupon.valid })
+    assert.are.same({ times_redeemed = 0, valid = true }, last_event("coupon.updated").data.previous_attributes)
   end)
 
   it("shows what it applies to when that is named", function()

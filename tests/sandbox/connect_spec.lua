@@ -289,6 +289,36 @@ describe("a transfer", function()
     money.assert_sums(stripe, theirs)
   end)
 
+  it("is not reversed, nor its charge refunded with it, once the account has left", function()
+    local charge = check(stripe.charges:create {
+      amount = 5000, currency = "usd", source = "tok_visa", transfer_data = { destination = account },
+    })
+    check(stripe.accounts:delete(account))
+    for _, err in ipairs {
+      refused(stripe.transfers.reversals:create(charge.transfer)),
+      refused(stripe.refunds:create { charge = charge.id, reverse_transfer = true }),
+    } do assert.are.same({ 400, "account_invalid" }, { err.status, err.code }) end
+    assert.are.equal(0, #check(stripe.refunds:list()).data)
+    assert.are.equal(0, check(stripe.charges:retrieve(charge.id)).amount_refunded)
+    check(stripe.refunds:create { charge = charge.id })
+  end)
+
+  it("takes empty metadata for none, as others that are made within another do", function()
+    local transfer = check(stripe.transfers:create { amount = 4000, currency = "usd", destination = account })
+    local file = check(stripe.files:create {
+      purpose = "dispute_evidence", file = { content = "a", filename = "a.txt" },
+    })
+    local customer = check(stripe.customers:create())
+    for path, params in pairs {
+      ["transfers/" .. transfer.id .. "/reversals"] = { amount = 10 },
+      ["customers/" .. customer.id .. "/balance_transactions"] = { amount = 10, currency = "usd" },
+      file_links = { file = file.id },
+    } do
+      params.metadata = ""
+      assert.are.same({}, check(stripe:request("POST", "/v1/" .. path, params)).metadata)
+    end
+  end)
+
   it("cannot be reversed when the account has spent it", function()
     local transfer = check(stripe.transfers:create { amount = 4000, currency = "usd", destination = account })
     check(stripe.accounts.external_accounts:create(account, { external_account = BANK }))

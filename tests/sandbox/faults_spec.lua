@@ -85,6 +85,15 @@ describe("a fault", function()
     assert.is_truthy(page.body:find "^<html>")
   end)
 
+  it("declines by the codes that there are", function()
+    local _, _, box = start()
+    local reply = post(box, "/_sandbox/faults", "do[decline]=zzz")
+    local err = pinstripe.json.decode(reply.body).error
+    assert.same({ 400, "do[decline]" }, { reply.status, err.param })
+    assert.is_truthy(err.message:find("authentication_required, card_velocity_exceeded", 1, true), err.message)
+    assert.equal(200, post(box, "/_sandbox/faults", "do[decline]=insufficient_funds").status)
+  end)
+
   it("meets the requests that match", function()
     local _, ask, box = start()
     local function get(path, headers)

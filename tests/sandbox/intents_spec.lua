@@ -66,6 +66,27 @@ describe("a payment intent", function()
     end
   end)
 
+  for _, kind in ipairs { "payment_intents", "setup_intents" } do
+    it("is confirmed by a publishable key with its own secret alone: of " .. kind, function()
+      local world = payments.world()
+      local params = kind == "payment_intents" and { amount = 500, currency = "usd" } or {}
+      local intent = check(world.stripe[kind]:create(params))
+      local path, method = ("/v1/%s/%s/confirm"):format(kind, intent.id), "pm_card_visa"
+      local secret = intent.client_secret
+      local public = world.box:client { api_key = "pk_test_123" }
+      for _, wrong in ipairs { {}, { client_secret = secret .. "x" } } do
+        local err = world:refused(function()
+          return public:request("POST", path, { payment_method = method, client_secret = wrong.client_secret })
+        end)
+        assert.same({ 400, "client_secret" }, { err.status, err.param })
+      end
+      intent = check(public:request("POST", path, { payment_method = method, client_secret = secret }))
+      assert.equal("succeeded", intent.status)
+      local err = world:refused(function() return public:request("POST", path, { client_secret = "x" }) end)
+      assert.equal("client_secret", err.param)
+    end)
+  end
+
   it("takes `off_session` with its confirmation alone", function()
     local world = payments.world()
     local err = world:refused(function() return create(world, { off_session = true }) end)
@@ -141,6 +162,8 @@ describe("a payment intent", function()
     assert.equal(1500, intent.amount_received)
     assert.equal(0, intent.amount_capturable)
     assert.same({ "charge.captured", "payment_intent.succeeded" }, world:since())
+    assert.same({ amount_captured = 0, captured = false, amount_refunded = 0, balance_transaction = null },
+      world:event("charge.captured").data.previous_attributes)
     charge = check(world.stripe.charges:retrieve(intent.latest_charge))
     assert.equal(1500, charge.amount_captured)
     assert.equal(500, charge.amount_refunded)
@@ -563,6 +586,22 @@ describe("a payment intent", function()
     assert.matches("^https://", details.hosted_voucher_url)
     assert.is_true(details.expires_after > world.now)
     assert.equal("succeeded", check(world:helper("payment_intents.settle", intent.id)).status)
+  end)
+
+  it("forgets what the customer should have done when another method is named", function()
+    local world = payments.world()
+    for kind, params in pairs { payment_intents = { amount = 1000, currency = "usd" }, setup_intents = {} } do
+      params.payment_method, params.confirm = "pm_card_threeDSecure2Required", true
+      local intent = check(world.stripe[kind]:create(params))
+      assert.equal("requires_action", intent.status)
+      local attempt = intent.latest_attempt
+      intent = check(world.stripe[kind]:update(intent.id, { payment_method = "pm_card_visa" }))
+      assert.same({ "requires_confirmation", payments.null }, { intent.status, intent.next_action })
+      assert.equal("succeeded", check(world.stripe[kind]:confirm(intent.id)).status)
+      for other in attempt and world.stripe.setup_attempts:each { setup_intent = intent.id } or function() end do
+        assert.equal(other.id == attempt and "abandoned" or "succeeded", other.status)
+      end
+    end
   end)
 
   it("is paid by bank transfer, in parts", function()

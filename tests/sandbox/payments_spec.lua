@@ -144,6 +144,92 @@ describe("a customer", function()
     check(world.stripe.payment_intents:cancel(intent.id))
     assert.same({ eur = 300 }, check(world.stripe.customers.cash_balance:retrieve(customer.id)).available)
   end)
+
+  -- A payment of 1000 by bank transfer or card, of which 600 has come: it and what asks for the customer's balance.
+  local function partly_paid(world)
+    local customer = check(world.stripe.customers:create {})
+    local intent = check(world.stripe.payment_intents:create {
+      amount = 1000, currency = "eur", customer = customer.id, payment_method_types = { "customer_balance", "card" },
+      payment_method_data = { type = "customer_balance" }, confirm = true,
+    })
+    check(world.stripe.test_helpers.customers:fund_cash_balance(customer.id, { amount = 600, currency = "eur" }))
+    return intent, function()
+      return check(world.stripe.customers.cash_balance:retrieve(customer.id)).available
+    end
+  end
+
+  it("keeps a payment that it paid a part of where and what it is", function()
+    local world = payments.world { stripe_version = "2020-08-27" }
+    local intent, available = partly_paid(world)
+    local other = check(world.stripe.customers:create {})
+    for name, value in pairs { currency = "gbp", customer = other.id, amount = 600 } do
+      local err = world:refused(function(stripe)
+        return stripe.payment_intents:update(intent.id, { [name] = value })
+      end)
+      assert.same({ 400, name }, { err.status, err.param })
+    end
+    intent = check(world.stripe.payment_intents:update(intent.id, { amount = 700, currency = "eur" }))
+    assert.equal(100, intent.next_action.display_bank_transfer_instructions.amount_remaining)
+    check(world.stripe.payment_intents:cancel(intent.id))
+    assert.same({ eur = 600 }, available())
+  end)
+
+  it("gets back what it paid where a card pays after all", function()
+    local world = payments.world { stripe_version = "2020-08-27" }
+    local intent, available = partly_paid(world)
+    intent = check(world.stripe.payment_intents:update(intent.id, { payment_method = "pm_card_visa" }))
+    assert.same({ "requires_confirmation", null }, { intent.status, intent.next_action })
+    assert.same({ eur = 0 }, available())
+    assert.equal("succeeded", check(world.stripe.payment_intents:confirm(intent.id)).status)
+    assert.same({ eur = 600 }, available())
+  end)
+
+  it("gets back what is not captured of what it paid", function()
+    local world = payments.world { stripe_version = "2020-08-27" }
+    local customer = check(world.stripe.customers:create {})
+    check(world.stripe.test_helpers.customers:fund_cash_balance(customer.id, { amount = 1000, currency = "eur" }))
+    local intent = check(world.stripe.payment_intents:create {
+      amount = 1000, currency = "eur", customer = customer.id, payment_method_types = { "customer_balance" },
+      payment_method_data = { type = "customer_balance" }, capture_method = "manual", confirm = true,
+    })
+    assert.equal("requires_capture", intent.status)
+    check(world.stripe.payment_intents:capture(intent.id, { amount_to_capture = 400 }))
+    assert.same({ eur = 600 }, check(world.stripe.customers.cash_balance:retrieve(customer.id)).available)
+  end)
+
+  it("tells when confirming takes what there is of it", function()
+    local world = payments.world { stripe_version = "2020-08-27" }
+    local customer = check(world.stripe.customers:create {})
+    check(world.stripe.test_helpers.customers:fund_cash_balance(customer.id, { amount = 250, currency = "eur" }))
+    world:since()
+    local intent = check(world.stripe.payment_intents:create {
+      amount = 1000, currency = "eur", customer = customer.id, payment_method_types = { "customer_balance" },
+      payment_method_data = { type = "customer_balance" }, confirm = true,
+    })
+    assert.equal(750, intent.next_action.display_bank_transfer_instructions.amount_remaining)
+    local events = world:since()
+    assert.equal("payment_intent.partially_funded", events[#events])
+    assert.equal("payment_intent.requires_action", events[#events - 2])
+  end)
+
+  it("gets the refunds of what it paid", function()
+    local world = payments.world { stripe_version = "2020-08-27" }
+    local intent, available = partly_paid(world)
+    local fund = world.stripe.test_helpers.customers
+    check(fund:fund_cash_balance(intent.customer, { amount = 400, currency = "eur" }))
+    local refund = check(world.stripe.refunds:create { payment_intent = intent.id, amount = 300 })
+    assert.equal("customer_cash_balance", refund.destination_details.type)
+    assert.same({ eur = 300 }, available())
+    local last = check(world.stripe.customers.cash_balance_transactions:list(intent.customer)).data[1]
+    assert.same({ "refunded_from_payment", 300, refund.id },
+      { last.type, last.net_amount, last.refunded_from_payment.refund })
+    assert.equal("id", world:refused(function()
+      return world:helper("refunds.settle", refund.id, { status = "failed" })
+    end).param)
+    check(world.stripe.customers:delete(intent.customer))
+    assert.equal("resource_missing",
+      world:refused(function(stripe) return stripe.refunds:create { payment_intent = intent.id } end).code)
+  end)
 end)
 
 describe("a payment method", function()
@@ -603,6 +689,20 @@ describe("a dispute", function()
     assert.equal("needs_response", other.status)
     assert.equal(1, #other.balance_transactions)
   end)
+
+  it("that is escalated takes what was not refunded before", function()
+    local world = payments.world()
+    for _, case in ipairs { { 1500, "needs_response", 500 }, { 2000, "warning_closed" } } do
+      local inquiry = disputed(world, "createDisputeInquiry")
+      check(world.stripe.refunds:create { charge = inquiry.charge, amount = case[1] })
+      inquiry = check(world.stripe.disputes:update(inquiry.id, {
+        evidence = { uncategorized_text = "escalate_inquiry_evidence" },
+      }))
+      local taken = inquiry.balance_transactions[1]
+      assert.same({ case[2], case[3] and -case[3] }, { inquiry.status, taken and taken.amount })
+      assert.equal(case[3] or 2000, inquiry.amount)
+    end
+  end)
 end)
 
 describe("a payment of a platform", function()
@@ -668,6 +768,90 @@ describe("a payment of a platform", function()
     assert.equal(5000, holds(world, account))
     check(world.stripe.payment_intents:capture(intent.id, { amount_to_capture = 3000 }))
     assert.equal(8000, holds(world, account))
+  end)
+
+  describe("captured in parts", function()
+    local world, account
+
+    local function in_parts(params, ...)
+      world = payments.world()
+      account = connected(world)
+      local all = {
+        capture_method = "manual", payment_method_options = { card = { request_multicapture = "if_available" } },
+      }
+      for name, value in pairs(params) do all[name] = value end
+      all.transfer_data = params.transfer_data or {}
+      all.transfer_data.destination = account
+      local intent = world:paid(all)
+      for _, part in ipairs { ... } do check(world.stripe.payment_intents:capture(intent.id, part)) end
+      return intent
+    end
+
+    it("moves what transfer_data says in all, as far as it is captured", function()
+      local parts = {
+        { amount_to_capture = 800, final_capture = false }, { amount_to_capture = 100, final_capture = false },
+        { amount_to_capture = 700 },
+      }
+      for asked, moved in pairs { [500] = 500, [1000] = 1000, [2000] = 1600 } do
+        in_parts({ transfer_data = { amount = asked } }, table.unpack(parts))
+        assert.equal(moved, holds(world, account))
+        assert.equal(asked == 500 and 1 or 3, #check(world.stripe.transfers:list()).data)
+      end
+      in_parts({}, parts[1], { amount_to_capture = 200, final_capture = false, transfer_data = { amount = 900 } },
+        { amount_to_capture = 1000 })
+      assert.equal(900, holds(world, account))
+    end)
+
+    it("gives all its transfers back, the latest first", function()
+      local intent = in_parts({ application_fee_amount = 1 }, { amount_to_capture = 700, final_capture = false },
+        { amount_to_capture = 1300 })
+      local function refund(amount)
+        local made = check(world.stripe.refunds:create {
+          payment_intent = intent.id, amount = amount, reverse_transfer = true, refund_application_fee = true,
+        })
+        local reversed = {}
+        for transfer in world.stripe.transfers:each() do reversed[#reversed + 1] = transfer.amount_reversed end
+        assert.matches("^trr_", made.transfer_reversal)
+        return reversed
+      end
+      assert.same({ 1, 0 }, refund(1))
+      assert.equal(0, #check(world.stripe.application_fees:list { expand = { "data.refunds" } }).data[1].refunds.data)
+      assert.same({ 1300, 200 }, refund(1499))
+      assert.same({ 1300, 700 }, refund())
+    end)
+
+    it("pays the fee once, of what is captured then", function()
+      local intent = in_parts({ application_fee_amount = 1500 }, { amount_to_capture = 1600, final_capture = false })
+      assert.equal("application_fee_amount", world:refused(function(stripe)
+        return stripe.payment_intents:capture(intent.id, { application_fee_amount = 100 })
+      end).param)
+      check(world.stripe.payment_intents:capture(intent.id))
+      assert.equal(500, holds(world, account))
+      in_parts({ application_fee_amount = 1500 }, { amount_to_capture = 1000 })
+      assert.equal(0, holds(world, account))
+      in_parts({}, { amount_to_capture = 600, final_capture = false }, { application_fee_amount = 300 })
+      assert.equal(1700, holds(world, account))
+    end)
+
+    it("is refused what does not fit", function()
+      local intent = in_parts({}, { amount_to_capture = 600, final_capture = false })
+      for param, params in pairs {
+        application_fee_amount = { amount_to_capture = 100, application_fee_amount = 101 },
+        ["transfer_data[amount]"] = { amount_to_capture = 100, transfer_data = { amount = 701 } },
+      } do
+        local err = world:refused(function(stripe) return stripe.payment_intents:capture(intent.id, params) end)
+        assert.same({ 400, param }, { err.status, err.param })
+      end
+      local params = { transfer_data = { amount = 1 } }
+      local plain = world:paid { capture_method = "manual" }
+      local held = check(world.stripe.charges:create {
+        amount = 500, currency = "usd", source = "tok_visa", capture = false,
+      })
+      for _, capture in ipairs {
+        function(stripe) return stripe.payment_intents:capture(plain.id, params) end,
+        function(stripe) return stripe.charges:capture(held.id, params) end,
+      } do assert.equal("transfer_data", world:refused(capture).param) end
+    end)
   end)
 
   it("is made on a connected account, which pays the fee", function()

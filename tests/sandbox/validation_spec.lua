@@ -115,6 +115,18 @@ describe("errors", function()
       "limit=101&query=" .. "created%3E0")
   end)
 
+  it("of numbers that JSON would not bring back, and of decimals without their digits", function()
+    local rate, nines = "display_name=VAT&inclusive=false&percentage=", ("9"):rep(20)
+    for _, value in ipairs { nines, "-" .. nines, ("9"):rep(400), "9223372036854775808" } do
+      refused({ param = "percentage", message = "Invalid number: " .. value }, "POST", "/v1/tax_rates", rate .. value)
+    end
+    for _, value in ipairs { "1.", "-1.", ".", "1e3" } do
+      refused({ param = "unit_amount_decimal", message = "Invalid decimal: " .. value }, "POST", "/v1/prices",
+        "currency=usd&product_data[name]=x&unit_amount_decimal=" .. value)
+    end
+    assert.equal(200, send("POST", "/v1/tax_rates", rate .. "19.5").status)
+  end)
+
   it("of empty texts", function()
     refused({ code = "parameter_invalid_empty", param = "currency" }, "POST", "/v1/payment_intents",
       "amount=2000&currency=")

@@ -249,6 +249,9 @@ end
 --- A decline by its code: {code, decline_code, message, param?, advice?, blocked?}; of an unknown code the generic one.
 function cards.decline(name) return DECLINES[name] or DECLINES.generic_decline end
 
+--- The codes that there are.
+function cards.declines() return common.keys(DECLINES) end
+
 --- What a debit of this account does: {failure?, dispute?, after?, never?, microdeposits?}.
 function cards.account(kind, number)
   local known = ACCOUNTS[kind]

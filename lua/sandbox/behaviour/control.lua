@@ -3,6 +3,7 @@
 
 local accounts = require "sandbox.accounts"
 local calls = require "sandbox.call"
+local cards = require "sandbox.cards"
 local clock = require "sandbox.clock"
 local common = require "sandbox.flows.common"
 local deliveries = require "sandbox.deliveries"
@@ -144,6 +145,9 @@ local function add_fault(box, given)
     refuse(("There is no operation '%s'."):format(match.operation), "match[operation]")
   end
   if what.decline == true then what.decline = "generic_decline" end
+  if what.decline and not common.contains(cards.declines(), what.decline) then
+    refuse(("Invalid do[decline]: must be one of %s"):format(table.concat(cards.declines(), ", ")), "do[decline]")
+  end
   return faults.add(box, { match = match, ["do"] = what, count = given.count, probability = given.probability })
 end
 

@@ -15,6 +15,7 @@ local null, array, type = host.null, host.array, type
 local params = {}
 
 local MOST_METADATA, MOST_KEY, MOST_VALUE, MOST_TEXT = 50, 40, 500, 50000
+local MOST_NUMBER = 2 ^ 63 -- beyond, JSON would not bring it back as a number
 
 local read = {}
 
@@ -96,13 +97,15 @@ read.timestamp = read.int
 
 function read.number(raw, _, path)
   local value = type(raw) == "string" and raw:find "^[+-]?%d*%.?%d*$" and tonumber(raw) or raw
-  if type(value) ~= "number" then error(errors.bad("number", path, raw)) end
+  if type(value) ~= "number" or not (value > -MOST_NUMBER and value < MOST_NUMBER) then
+    error(errors.bad("number", path, raw))
+  end
   return value
 end
 
 function read.decimal(raw, _, path)
   if type(raw) == "number" then raw = ("%.12g"):format(raw) end
-  if type(raw) ~= "string" or not (raw:find "^[+-]?%d+%.?%d*$" or raw:find "^[+-]?%.%d+$") then
+  if type(raw) ~= "string" or not (raw:find "^[+-]?%d+$" or raw:find "^[+-]?%d*%.%d+$") then
     error(errors.bad("decimal", path, raw))
   end
   return raw

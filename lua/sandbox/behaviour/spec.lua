@@ -82,6 +82,9 @@ local function add_card(fields)
   fields.card, fields.type.values = card, table.move(fields.type.values, 1, #fields.type.values, 2, { "card" })
 end
 
+-- What a publishable key confirms an intent by, beside what the table says.
+local confirmed = { ["payment_intents.confirm"] = true, ["setup_intents.confirm"] = true }
+
 --- An operation: the table's facts, and `by_name` (parameters), `required` (names), `kinds` (what it returns, or
 --- lists), `object` (the first of them), `path_kinds` (for each id in the path), `earlier` (what older versions of it
 --- took).
@@ -91,6 +94,7 @@ spec.operation = memo(function(id)
   operation.by_name = spec.fields { fields = operation.params }
   local data = operation.by_name.payment_method_data
   if data then add_card(spec.fields(data)) end
+  if confirmed[id] then operation.by_name.client_secret = { kind = "string", name = "client_secret" } end
   operation.required = required(operation.params)
   operation.earlier = earlier[id]
   operation.kinds = operation.returns.type and spec.kinds(operation.returns.type) or {}

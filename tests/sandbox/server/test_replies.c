@@ -280,6 +280,13 @@ static void a_broken_multipart_body_is_told(void **state) {
     if (!strstr(ps_str(v, "problem"), "multipart/form-data")) fail_msg("taken: %s", bad[i]);
     ps_value_free(v);
   }
+  static const char one[] = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n";
+  ps_value *quoted = send_parts("multipart/form-data; boundary=\"x\"", one);
+  assert_string_equal(ps_str(quoted, "0.content"), "b");
+  ps_value_free(quoted);
+  ps_value *bare = send_parts("multipart/form-data; boundary=x", one);
+  assert_non_null(strstr(ps_str(bare, "problem"), "must be quoted"));
+  ps_value_free(bare);
   ps_value *v = send_parts("text/plain", "a");
   assert_non_null(strstr(ps_str(v, "problem"), "multipart/form-data"));
   ps_value_free(v);

@@ -49,12 +49,25 @@ function cash.apply(call, intent, amount)
   post(call, customer, "applied_to_payment", -amount, intent.currency, { payment_intent = intent.id })
 end
 
---- Gives back what was paid of an intent that is canceled.
+--- Gives back what was paid of an intent and not captured: it is canceled, captured in part, or paid with something
+--- else after all.
 function cash.unapply(call, intent)
   local private, customer = call:note(intent), call.store:get("customer", intent.customer)
-  if not private.funded or not customer then return end
-  post(call, customer, "unapplied_from_payment", private.funded, intent.currency, { payment_intent = intent.id })
+  local back = (private.funded or 0) - intent.amount_received
   private.funded = nil
+  if back <= 0 or not customer then return end
+  post(call, customer, "unapplied_from_payment", back, intent.currency, { payment_intent = intent.id })
+end
+
+--- Raises if changes to an intent, of which a part is paid, would part it from whose money that was, or undercut it.
+function cash.check_changes(call, intent, changes)
+  local funded = call:note(intent).funded
+  for _, name in ipairs(funded and { "currency", "customer" } or {}) do
+    refuse_if(changes[name] ~= nil and changes[name] ~= intent[name],
+      "A part of this PaymentIntent is paid from a cash balance: its %s cannot change.", name, nil, name)
+  end
+  refuse_if(funded and changes.amount and changes.amount <= funded,
+    "The amount must be greater than what is paid of it already (%d).", "amount", nil, funded)
 end
 
 --- Sends a customer's money back to its bank; raises if there is less.
@@ -63,6 +76,12 @@ function cash.give_back(call, refund)
   refuse_if(cash.available(call, customer, refund.currency) < refund.amount,
     "The customer's cash balance holds less than this amount.", "amount")
   post(call, customer, "return_initiated", -refund.amount, refund.currency)
+end
+
+--- Credits the refund of a payment that was made from a cash balance.
+function cash.refund(call, refund)
+  local customer = call:find("customer", refund.customer, "customer")
+  post(call, customer, "refunded_from_payment", refund.amount, refund.currency, { refund = refund.id })
 end
 
 -- The list of one address to transfer this currency to, of the type that a field inside a kind has.

@@ -73,6 +73,21 @@ function charges.check(call, fields, currency)
   end
 end
 
+--- The same of a capture: what the request itself says of the platform's share must fit this part; what was agreed on
+--- before is bounded by what is captured.
+function charges.check_capture(call, charge, amount, fee)
+  local data, asked = given(charge.transfer_data), given(call.params.transfer_data)
+  refuse_if(given(fee) and given(charge.application_fee),
+    "The application fee of this payment was taken with an earlier capture.", "application_fee_amount")
+  refuse_if(asked and not data, "This payment has no destination to transfer to.", "transfer_data")
+  refuse_if(asked and asked.amount and asked.amount > charge.amount_captured + amount,
+    "The transfer is larger than what is captured.", "transfer_data[amount]")
+  charges.check(call, common.as_changed(charge, {
+    amount = amount, application_fee_amount = fee or null,
+    transfer_data = data and { destination = data.destination } or null,
+  }))
+end
+
 -- ---- What a charge shows
 
 local function card_details(charge, held, how)
@@ -145,12 +160,20 @@ end
 
 -- ---- Money
 
--- A transfer of what was captured to the account that the payment is for, and the platform's fee, at the first capture.
-local function share(call, charge, amount, first)
-  local fee, data = first and given(charge.application_fee_amount) or nil, given(charge.transfer_data)
+-- What is to be transferred now, so that all transfers are the amount asked for, but at most what was captured.
+local function to_transfer(call, charge, asked)
+  local _, moved = transfers.of(call, charge)
+  return math.max(math.min(asked or charge.amount_captured, charge.amount_captured) - moved, 0)
+end
+
+-- A transfer of what was captured to the account that the payment is for, and the platform's fee, where it is given.
+local function share(call, charge, fee)
+  local data = given(charge.transfer_data)
   local taken = { amount = fee, currency = charge.currency, originating_transaction = charge.id }
   if data and call:on(data.destination) then
-    local transfer = transfers.make(call, charge, math.min(given(data.amount) or amount, amount), data.destination,
+    local amount = to_transfer(call, charge, given(data.amount))
+    if amount == 0 and not fee then return end
+    local transfer = transfers.make(call, charge, amount, data.destination,
       fee and application_fees.detail(call, fee, charge.currency))
     call.store:update(charge, { transfer = charge.transfer or transfer.id })
     if fee then
@@ -164,15 +187,17 @@ local function share(call, charge, amount, first)
 end
 
 local function collect(call, charge, amount, at_once)
-  local first, fee = charge.balance_transaction == null, given(charge.application_fee_amount)
+  local first = charge.balance_transaction == null
+  local fee = not given(charge.application_fee) and given(charge.application_fee_amount) or nil -- taken once
+  if fee then fee = math.min(fee, amount) end
   local details = { ledger.fee(ledger.card_fee(amount), charge.currency) }
-  if first and fee and is_direct(call) then details[2] = application_fees.detail(call, fee, charge.currency) end
+  if fee and is_direct(call) then details[2] = application_fees.detail(call, fee, charge.currency) end
   local type = charge.payment_method_details.type == "card" and "charge" or "payment"
   local transaction = ledger.post(call, type, charge, amount, {
     description = given(charge.description), fee_details = details, available_on = at_once and call:now() or nil,
   })
   if first then call.store:update(charge, { balance_transaction = transaction.id }) end
-  share(call, charge, amount, first)
+  share(call, charge, fee)
 end
 
 -- ---- One attempt
@@ -242,14 +267,15 @@ function charges.settle(call, charge, failure)
   end
 end
 
---- Captures a part of a held charge; with `final`, the rest is released.
-function charges.capture(call, charge, amount, final)
-  local before = { amount_captured = charge.amount_captured, captured = false }
-  local captured = charge.amount_captured + amount
-  local released = final and charge.amount - captured or 0
-  call.store:update(charge, { amount_captured = captured, captured = final, amount_refunded = released })
+--- Captures a part of a held charge, with what else the request changes of it; with `final`, the rest is released.
+function charges.capture(call, charge, amount, final, changes)
+  local previous, captured = common.watch(charge), charge.amount_captured + amount
+  call.store:update(charge, changes)
+  call.store:update(charge, {
+    amount_captured = captured, captured = final, amount_refunded = final and charge.amount - captured or 0,
+  })
   collect(call, charge, amount)
-  call:emit(final and "charge.captured" or "charge.updated", charge, before)
+  call:emit(final and "charge.captured" or "charge.updated", charge, previous())
 end
 
 --- Releases a held charge: nothing was taken, nothing is owed. `event`: how it is told, if at all.
@@ -325,11 +351,10 @@ charges.operations["charges.capture"] = function(call)
     "At most %d can be captured of charge %s.", "amount", "amount_too_large", charge.amount, charge.id)
   common.positive(amount, "amount")
   local fee = params.application_fee_amount or params.application_fee
-  charges.check(call, common.as_changed(charge, { amount = amount, application_fee_amount = fee or null }))
+  charges.check_capture(call, charge, amount, fee)
   local changes = call:asked(charge)
   changes.amount, changes.application_fee_amount = nil, fee
-  call.store:update(charge, changes)
-  charges.capture(call, charge, amount, true)
+  charges.capture(call, charge, amount, true, changes)
   return charge
 end
 

@@ -63,6 +63,20 @@ function common.nested(given, ...)
   return object
 end
 
+--- Notes an object's fields; what this returns tells the previous_attributes of all changes since.
+function common.watch(object)
+  local before = {}
+  for name, value in pairs(object) do before[name] = value end
+  return function()
+    local previous = {}
+    for name, value in pairs(object) do
+      if before[name] == nil then previous[name] = host.null
+      elseif before[name] ~= value then previous[name] = before[name] end
+    end
+    return previous
+  end
+end
+
 --- An object as it would be with these changes; not a copy.
 function common.as_changed(object, changes)
   return setmetatable({}, { __index = function(_, name)
@@ -94,7 +108,7 @@ end
 --- The metadata of something new: empty values set nothing.
 function common.metadata(params)
   local set = {}
-  for key, value in pairs(params.metadata or {}) do set[key] = common.given(value) end
+  for key, value in pairs(common.given(params.metadata) or {}) do set[key] = common.given(value) end
   return set
 end
 

@@ -65,8 +65,8 @@ local function deactivate_codes(call, coupon)
   end
 end
 
-local function finish(call, coupon)
-  call:apply(coupon, { valid = false })
+local function finish(call, coupon, times)
+  call:apply(coupon, { valid = false, times_redeemed = times })
   deactivate_codes(call, coupon)
 end
 
@@ -88,8 +88,8 @@ end
 
 function flow.redeem(call, coupon)
   local times = coupon.times_redeemed + 1
+  if times >= (given(coupon.max_redemptions) or math.huge) then return finish(call, coupon, times) end
   call.store:update(coupon, { times_redeemed = times })
-  if times >= (given(coupon.max_redemptions) or math.huge) then finish(call, coupon) end
 end
 
 -- ---- Promotion codes

@@ -3,7 +3,8 @@
 --   needs_response → under_review → won | lost        the money leaves at once, and comes back when the dispute is won
 --   warning_needs_response → warning_under_review → warning_closed       an inquiry: no money moves
 --
--- Invariant: a dispute's transactions sum to −amount while it is open or lost, to 0 once it is won; its fee stays.
+-- Invariant: a dispute's transactions sum to −amount while it is open or lost, to 0 once it is won; its fee stays. An
+-- inquiry that is escalated withdraws what is not refunded yet; where nothing is left, it closes.
 -- As in test mode, the text of the evidence decides: winning_evidence, losing_evidence, escalate_inquiry_evidence.
 local common = require "sandbox.flows.common"
 local host = require "sandbox.host"
@@ -69,6 +70,15 @@ local function close(call, dispute, verdict)
   return dispute
 end
 
+local function escalate(call, dispute)
+  local charge = call.store:get("charge", dispute.charge)
+  local amount = math.min(dispute.amount, charge.amount - charge.amount_refunded)
+  if amount == 0 then return close(call, dispute) end
+  local changes = { status = "needs_response", is_charge_refundable = false, amount = amount }
+  call:apply(dispute, changes, "charge.dispute.updated")
+  withdraw(call, dispute)
+end
+
 local function check_open(dispute)
   if common.among(OPEN, dispute.status) then return end
   refuse(("This dispute is closed: its status is %s."):format(dispute.status), nil, "status_transition_invalid")
@@ -87,8 +97,7 @@ disputes.operations["disputes.update"] = function(call)
   call:apply(dispute, changes, "charge.dispute.updated")
   local text = submitted and dispute.evidence.uncategorized_text
   if text == "escalate_inquiry_evidence" and is_inquiry(dispute) then
-    call:apply(dispute, { status = "needs_response", is_charge_refundable = false }, "charge.dispute.updated")
-    withdraw(call, dispute)
+    escalate(call, dispute)
   elseif VERDICTS[text] then
     close(call, dispute, VERDICTS[text])
   end

@@ -282,8 +282,17 @@ end
 
 -- ---- Operations
 
+-- A publishable key sees and confirms an intent by its secret.
+local function check_secret(of, call, intent)
+  local secret = call.params.client_secret
+  if call.key_kind == "pk" then common.need(call.params, "client_secret") end
+  refuse_if(secret and secret ~= intent.client_secret,
+    "This is not the client_secret of this intent.", "client_secret", of.kind .. "_invalid_parameter")
+end
+
 local function target(of, call)
   local intent = call:target()
+  check_secret(of, call, intent)
   intents.check_state(intent, of.allowed, call.operation.name)
   return intent
 end
@@ -320,12 +329,9 @@ function OPERATIONS.create(of, call)
   return intent
 end
 
--- A publishable key sees an intent by its secret.
 function OPERATIONS.retrieve(of, call)
-  local intent, secret = call:target(), call.params.client_secret
-  if call.key_kind == "pk" then common.need(call.params, "client_secret") end
-  refuse_if(secret and secret ~= intent.client_secret,
-    "This is not the client_secret of this intent.", "client_secret", of.kind .. "_invalid_parameter")
+  local intent = call:target()
+  check_secret(of, call, intent)
   return intent
 end
 
@@ -335,12 +341,16 @@ function OPERATIONS.update(of, call)
     if not common.among(of.always, name) then intents.check_state(intent, of.allowed, "update") end
   end
   local changes = call:asked(intent)
+  if of.check_changes then of.check_changes(call, intent, changes) end
   local as_changed, named = common.as_changed(intent, changes), params.payment_method or params.payment_method_data
   of.check(call, as_changed, (params.amount or params.currency) and as_changed.currency)
   local held = (named or params.currency or params.customer) and intents.choose(call, params, intent)
   if held then check_method(as_changed, held) end
   if held and named then
     changes.payment_method, changes.status = methods.keep(call, held).id, "requires_confirmation"
+    changes.next_action = null
+  elseif of.renew then
+    of.renew(call, intent, changes)
   end
   return call:apply(intent, changes)
 end
@@ -390,8 +400,9 @@ end
 --- Gives a flow the operations of its kind of intent. `of`: {kind, prefix, allowed (by operation), always (params of
 --- update for every state), confirmed (params that confirm takes over), options (those of a new one), last_error (a
 --- field), failed (an event), check(call, fields, currency), build(params, intent), check_confirmable?(call, intent,
---- held), attempt(call, intent, held, note), fail(call, intent, method, err), resume(call, intent, held,
---- authenticated), cancel(call, intent, reason)}.
+--- held), check_changes?(call, intent, changes), renew?(call, intent, changes: what follows from them is added),
+--- attempt(call, intent, held, note), fail(call, intent, method, err), resume(call, intent, held, authenticated),
+--- cancel(call, intent, reason)}.
 function intents.define(flow, of)
   for name, act in pairs(OPERATIONS) do
     flow.operations[of.kind .. "s." .. name] = function(call) return act(of, call) end

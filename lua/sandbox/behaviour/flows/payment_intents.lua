@@ -162,6 +162,21 @@ ATTEMPTS.voucher = ATTEMPTS.redirect
 -- What is not yet paid of an intent by transfers.
 local function remaining(call, intent) return intent.amount - (call:note(intent).funded or 0) end
 
+machine.check_changes = cash.check_changes
+
+local function waits_for_transfer(intent)
+  local action = given(intent.next_action)
+  return action and action.type == "display_bank_transfer_instructions"
+end
+
+-- What is to be transferred follows the amount and the currency.
+function machine.renew(call, intent, changes)
+  if not waits_for_transfer(intent) or not (changes.amount or changes.currency) then return end
+  local new = common.as_changed(intent, changes)
+  cash.check_currency(new.currency)
+  changes.next_action = cash.instructions(call, new, remaining(call, new))
+end
+
 -- Pays up to `amount` from the customer's cash balance; charges once all is there.
 local function fund(call, intent, amount, held)
   local private = call:note(intent)
@@ -170,19 +185,19 @@ local function fund(call, intent, amount, held)
   cash.apply(call, intent, amount)
   private.funded = (private.funded or 0) + amount
   if remaining(call, intent) == 0 then return pay(call, intent, held or intents.held(call, intent), {}) end
-  if intent.status == "requires_action" then
+  if waits_for_transfer(intent) then
     call.store:update(intent, { next_action = cash.instructions(call, intent, remaining(call, intent)) })
-    call:emit("payment_intent.partially_funded", intent)
   end
+  call:emit("payment_intent.partially_funded", intent)
   return intent
 end
 
 -- Pays from what the customer has with the account, as far as it goes; what is missing is to be transferred.
 function ATTEMPTS.transfer(call, intent, held)
   local customer = call:find("customer", intent.customer, "customer")
-  fund(call, intent, cash.available(call, customer, intent.currency), held)
-  if intent.status == "succeeded" then return intent end
-  return wait_for_customer(call, intent, cash.instructions(call, intent, remaining(call, intent)))
+  local available, left = cash.available(call, customer, intent.currency), remaining(call, intent)
+  if available < left then wait_for_customer(call, intent, cash.instructions(call, intent, left)) end
+  return fund(call, intent, available, held)
 end
 
 function machine.attempt(call, intent, held, private)
@@ -194,7 +209,9 @@ function machine.attempt(call, intent, held, private)
   private.multicapture = option(intent, "card", "request_multicapture") == "if_available" or nil
   local single = not future_usage(intent, method.type) and { amount = intent.amount, currency = intent.currency } or nil
   private.mandate = params.mandate or intents.make_mandate(call, params.mandate_data, method, single)
-  return ATTEMPTS[methods.kind(method.type).pays](call, intent, held, private)
+  local pays = methods.kind(method.type).pays
+  if pays ~= "transfer" then cash.unapply(call, intent) end
+  return ATTEMPTS[pays](call, intent, held, private)
 end
 
 -- The customer has authenticated, paid, or told of the microdeposits.
@@ -227,21 +244,21 @@ flow.operations["payment_intents.capture"] = function(call)
   local intent, params = call:target(), call.params
   intents.check_state(intent, machine.allowed, "capture")
   local amount = amount_to_capture(intent, params, call:note(intent))
-  local changes = call:asked(intent)
-  charges.check(call, common.as_changed(common.as_changed(intent, changes), { amount = amount }))
-  local charge = latest_charge(call, intent)
+  local charge, changes = latest_charge(call, intent), call:asked(intent)
+  charges.check_capture(call, charge, amount, params.application_fee_amount)
   call.store:update(intent, changes)
-  call.store:update(charge, {
-    application_fee_amount = params.application_fee_amount, statement_descriptor = params.statement_descriptor,
-    statement_descriptor_suffix = params.statement_descriptor_suffix,
-  })
   local left = intent.amount_capturable - amount
   local final = params.final_capture ~= false or left == 0
-  charges.capture(call, charge, amount, final)
-  return intents.become(call, intent, {
+  charges.capture(call, charge, amount, final, {
+    application_fee_amount = params.application_fee_amount, statement_descriptor = params.statement_descriptor,
+    statement_descriptor_suffix = params.statement_descriptor_suffix, transfer_data = changes.transfer_data,
+  })
+  intents.become(call, intent, {
     status = final and "succeeded" or "requires_capture", amount_capturable = final and 0 or left,
     amount_received = intent.amount_received + amount,
   }, final and "succeeded" or "amount_capturable_updated")
+  if final then cash.unapply(call, intent) end
+  return intent
 end
 
 flow.operations["payment_intents.increment_authorization"] = function(call)
@@ -348,10 +365,7 @@ end
 function flow.reconcile(call, customer, currency)
   local waiting = {}
   for intent in call.store:newest("payment_intent", { customer = customer.id }) do
-    local action = given(intent.next_action)
-    if intent.currency == currency and action and action.type == "display_bank_transfer_instructions" then
-      table.insert(waiting, 1, intent)
-    end
+    if intent.currency == currency and waits_for_transfer(intent) then table.insert(waiting, 1, intent) end
   end
   for _, intent in ipairs(waiting) do fund(call, intent, cash.available(call, customer, currency)) end
 end

@@ -32,6 +32,8 @@ local function move(call, payout, status, changes)
   local step = common.step(MOVES, payout, status)
   changes = changes or {}
   changes.status = status
+  refuse_if(step.returns and given(payout.reversed_by),
+    "Payout %s was reversed: its money has come back already.", nil, nil, payout.id)
   if step.returns then
     local back = ledger.post(call, step.returns, payout, payout.amount, { source_type = payout.source_type })
     changes.failure_balance_transaction = back.id
@@ -99,7 +101,7 @@ flow.jobs["payout.arrive"] = function(call, args)
   local payout = call.store:get("payout", args.payout)
   if not common.may(MOVES, payout, "paid") then return end
   local failure = external.failure(call, payout)
-  if failure then return fail(call, payout, failure) end
+  if failure and not given(payout.reversed_by) then return fail(call, payout, failure) end
   move(call, payout, "paid", { trace_id = { status = "supported", value = ("%015d"):format(payout.created) } })
 end
 

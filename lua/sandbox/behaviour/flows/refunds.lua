@@ -91,10 +91,12 @@ local function amount_of(call, charge)
   return amount
 end
 
-local function transfer_of(call, charge)
-  if not call.params.reverse_transfer then return nil end
-  return charge.transfer and call.store:get("transfer", charge.transfer)
-    or refuse(("Charge %s has no transfer to reverse."):format(charge.id), "reverse_transfer")
+-- Whether the charge's transfers are to be reversed: all went to one account.
+local function reverses(call, charge)
+  if not call.params.reverse_transfer then return false end
+  local first = transfers.of(call, charge)[1]
+  refuse_if(not first, "Charge %s has no transfer to reverse.", "reverse_transfer", nil, charge.id)
+  return transfers.there(call, first) ~= nil
 end
 
 local function fee_of(call, charge)
@@ -124,6 +126,9 @@ local function destination(charge)
   return { type = way, [way] = known and (details or common.nested({}, "refund", "destination_details", way)) or nil }
 end
 
+-- Whether a payment was made from the customer's cash balance, which its refunds credit.
+local function of_cash(charge) return destination(charge).type == "customer_cash_balance" end
+
 local function build(call, fields)
   local refund = generic.build(call, "refund")
   for name, value in pairs(fields) do refund[name] = value end
@@ -137,8 +142,22 @@ local function count(call, charge, amount)
   return call.store:update(charge, { amount_refunded = refunded, refunded = refunded >= charge.amount })
 end
 
--- Refunds a part of a charge, and with it its share of the transfer and of the fee, where they are given.
-local function make(call, charge, amount, transfer, fee)
+-- Takes a refund's share of the charge's transfers back: of the latest first.
+local function reverse(call, charge, refund)
+  local own, moved, left = transfers.of(call, charge)
+  local back = part(moved, refund.amount, charge, left)
+  for i = #own, 1, -1 do
+    local amount = math.min(back, own[i].amount - own[i].amount_reversed)
+    if amount > 0 then
+      local reversal = transfers.reverse(call, own[i], amount, { source_refund = refund.id })
+      call.store:update(refund, { transfer_reversal = reversal.id })
+      back = back - amount
+    end
+  end
+end
+
+-- Refunds a part of a charge, and with it its share of its transfers, if asked for, and of the fee, if given.
+local function make(call, charge, amount, with_transfers, fee)
   local how = call:note(charge).refund
   local refund = build(call, {
     amount = amount, currency = charge.currency, charge = charge.id, status = how == "pending" and how or "succeeded",
@@ -149,16 +168,11 @@ local function make(call, charge, amount, transfer, fee)
   local previous = count(call, charge, amount)
   if charge.captured then
     call.store:update(refund, { balance_transaction = post(call, charge, refund, -1) })
-    local back = transfer and part(transfer.amount, amount, charge, transfer.amount - transfer.amount_reversed) or 0
-    if back > 0 then
-      local reversal = transfers.reverse(call, transfer, back, { source_refund = refund.id })
-      call.store:update(refund, { transfer_reversal = reversal.id })
-    end
-    if fee then
-      local share = part(fee.amount, amount, charge, fee.amount - fee.amount_refunded)
-      application_fees.refund(call:on_platform(), fee, share)
-    end
+    if with_transfers then reverse(call, charge, refund) end
+    local share = fee and part(fee.amount, amount, charge, fee.amount - fee.amount_refunded) or 0
+    if share > 0 then application_fees.refund(call:on_platform(), fee, share) end
   end
+  if of_cash(charge) then cash.refund(call, refund) end
   call:emit("refund.created", refund)
   call:emit("charge.refunded", charge, previous)
   local status = how == "pending" and "succeeded" or how == "fails" and "failed"
@@ -183,7 +197,8 @@ refunds.operations["refunds.create"] = function(call)
   if call.params.origin == "customer_balance" then return refund_balance(call) end
   local charge = charge_of(call)
   check_refundable(call, charge)
-  return make(call, charge, amount_of(call, charge), transfer_of(call, charge), fee_of(call, charge))
+  if of_cash(charge) then call:find("customer", charge.customer, "charge") end
+  return make(call, charge, amount_of(call, charge), reverses(call, charge), fee_of(call, charge))
 end
 
 -- ---- Afterwards
@@ -193,6 +208,8 @@ local function move(call, refund, status, reason)
   local step, charge = common.step(MOVES, refund, status, "status_transition_invalid"), given(refund.charge)
   local changes = { status = status, pending_reason = store.absent }
   charge = charge and call.store:get("charge", charge)
+  refuse_if(step.returns and charge and of_cash(charge),
+    "The refund %s is in the customer's cash balance: it cannot come back.", "id", nil, refund.id)
   if step.returns and charge then
     if given(refund.balance_transaction) then changes.failure_balance_transaction = post(call, charge, refund, 1) end
     count(call, charge, -refund.amount)

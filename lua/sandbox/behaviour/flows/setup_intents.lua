@@ -77,10 +77,17 @@ local function wait_for_customer(call, intent, next_action)
   return intents.become(call, intent, { status = "requires_action", next_action = next_action }, "requires_action")
 end
 
+-- Of an attempt that still waits for the customer nothing will come.
+local function abandon(call, intent)
+  local last = given(intent.latest_attempt) and call.store:get("setup_attempt", intent.latest_attempt)
+  if last and last.status == "requires_action" then call.store:update(last, { status = "abandoned" }) end
+end
+
 -- Sets the method up: at once, after its holder did something, or not at all.
 function machine.attempt(call, intent, held, private)
   local row, pays = cards.of_note(held.note), methods.kind(held.method.type).pays
   private.mandate_data = given(call.params.mandate_data) or private.mandate_data
+  abandon(call, intent)
   call.store:update(intent, {
     latest_attempt = call:add("setup_attempt", {
       setup_intent = intent.id, customer = intent.customer, payment_method = held.method.id, usage = intent.usage,
@@ -101,8 +108,7 @@ function machine.attempt(call, intent, held, private)
 end
 
 function machine.cancel(call, intent, reason)
-  local last = given(intent.latest_attempt) and call.store:get("setup_attempt", intent.latest_attempt)
-  if last and last.status == "requires_action" then call.store:update(last, { status = "abandoned" }) end
+  abandon(call, intent)
   local changes = { status = "canceled", cancellation_reason = reason or null, next_action = null }
   return intents.become(call, intent, changes, "canceled")
 end

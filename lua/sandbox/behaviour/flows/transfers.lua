@@ -47,12 +47,26 @@ local function move(call, there, transfer, charge, fee)
   return transfer
 end
 
---- A charge's own transfer to the account of its transfer_data.
+--- A charge's own transfer to the account of its transfer_data: one a part that is captured.
 function flow.make(call, charge, amount, destination, fee)
-  return move(call, call:on(destination), call:new("transfer", {
+  local transfer = move(call, call:on(destination), call:new("transfer", {
     amount = amount, currency = charge.currency, destination = destination, source_transaction = charge.id,
     source_type = "card",
   }), charge, fee)
+  local private = call:note(charge)
+  private.transfers = private.transfers or {}
+  table.insert(private.transfers, transfer.id)
+  return transfer
+end
+
+--- A charge's own transfers; what they moved in all, and what of it was not reversed.
+function flow.of(call, charge)
+  local own, moved, left = {}, 0, 0
+  for i, id in ipairs(call:note(charge).transfers or {}) do
+    own[i] = call.store:get("transfer", id)
+    moved, left = moved + own[i].amount, left + own[i].amount - own[i].amount_reversed
+  end
+  return own, moved, left
 end
 
 -- The charge that funds a transfer, with what of it is not yet transferred.
@@ -106,6 +120,12 @@ local function take_back(there, transfer, amount, description)
   return refund
 end
 
+--- The account that a transfer went to; raises if it has left.
+function flow.there(call, transfer)
+  return call:on(transfer.destination) or refuse(("Account %s does not exist any more."):format(transfer.destination),
+    nil, "account_invalid")
+end
+
 --- Reverses a part of a transfer; `fields` are those of the reversal to set (source_refund, metadata, description).
 function flow.reverse(call, transfer, amount, fields)
   local reversal = call:add("transfer_reversal", {
@@ -128,10 +148,8 @@ flow.operations["transfers.reversals.create"] = function(call)
   local amount = call.params.amount or left
   if left == 0 then refuse(("Transfer %s is already fully reversed."):format(transfer.id)) end
   common.at_most(amount, left, "Reversal")
-  local there, account = call:on(transfer.destination), transfer.destination
-  refuse_if(not there, "Account %s does not exist any more.", nil, "account_invalid", account)
-  refuse_if(ledger.total(there, transfer.currency) < amount,
-    "Account %s does not have the funds to reverse this transfer.", nil, "balance_insufficient", account)
+  refuse_if(ledger.total(flow.there(call, transfer), transfer.currency) < amount,
+    "Account %s does not have the funds to reverse this transfer.", nil, "balance_insufficient", transfer.destination)
   local reversal = flow.reverse(call, transfer, amount, call.params)
   if call.params.refund_application_fee then
     require("sandbox.flows.application_fees").refund_share(call, transfer, amount)
