@@ -303,9 +303,9 @@ class Errors(unittest.TestCase):
     def test_what_a_transport_says_of_a_lost_call(self):
         certain, other = pinstripe.APIConnectionError("no route"), pinstripe.APIConnectionError("cut")
         certain.outcome = "not_sent"
-        for error, outcome in ((certain, "not_sent"), (other, "unknown"), (TimeoutError("late"), "unknown")):
+        for reason, outcome in ((certain, "not_sent"), (other, "unknown"), (TimeoutError("late"), "unknown")):
             with self.subTest(outcome=outcome), self.assertRaises(pinstripe.APIConnectionError) as caught:
-                Stage(error).client(max_network_retries=0).v1.customers.create()
+                Stage(reason).client(max_network_retries=0).v1.customers.create()
             self.assertEqual(caught.exception.outcome, outcome)
             self.assertTrue(caught.exception.idempotency_key)
 
