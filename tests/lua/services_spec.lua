@@ -204,7 +204,7 @@ describe("a method", function()
     { function() stripe.customers:create({}, { fields = { 5 } }) end,
       'customers:create: fields[1] must name a field, as "amount" or "customer.email"' },
     { function() stripe:request("get", "/v1/charges") end,
-      'request: the method must be a string its name, as "GET"' },
+      'request: the method must be a string in capitals, as "GET"' },
     { function() stripe:request("GET") end, 'request: the path must be a string, as "/v1/charges"' },
     { function() stripe:request("GET", "/v1/\0") end, 'request: the path must be a string, as "/v1/charges"' },
     { function() stripe:request("GET", "/v1/charges", 5) end, "request: params must be a table, not a number" },
