@@ -373,14 +373,14 @@ static void bytes_through_the_window(void **state) {
   ps_buf_dispose(&bytes);
 }
 
-/* The pieces decode to the beginning of the file: nothing but the missing end of the stream tells. */
+/* Whole or not: libcurl does not tell that the end of a compressed stream is missing. */
 static void compressed_bytes_are_refused(void **state) {
   (void)state;
   ps_call_options raw = PS_CALL_OPTIONS_INIT;
   ps_buf bytes = PS_BUF_INIT;
   size_t most;
   raw.raw = 1;
-#define PRESSED "{\"file\":[200000,null],\"gzip\":true,\"chunked\":true,\"cut\":5000,\"repeat\":true}"
+#define PRESSED "{\"file\":[200000,null],\"gzip\":true,\"chunked\":true,\"repeat\":true}"
   server_script(it, "[" PRESSED "]");
   assert_failed(save(), "protocol", "status 200 (Content-Encoding gzip)", 1);
   assert_int_equal(access(path, F_OK), -1);
