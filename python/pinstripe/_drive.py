@@ -32,14 +32,20 @@ def run(config, exchange, tend=None):
         tend(exchange)
 
 
-def drive(config, exchange, logger, tend):
-    transport = config.transport
+def steps(config, exchange, logger, tend):
+    """What is to be done for the call, one thing after the other, until it is done."""
     while True:
         step = _core.exchange_step(exchange)
         tell(config.hooks, exchange, logger)
         tend(exchange)
         if step == DONE:
             return
+        yield step
+
+
+def drive(config, exchange, logger, tend):
+    transport = config.transport
+    for step in steps(config, exchange, logger, tend):
         if step == SEND and transport:
             send(transport, exchange, tend)
         elif step == WAIT and transport and transport.sleep:
@@ -288,13 +294,8 @@ async def drive_async(config, exchange, tend):
     """With a transport of asyncio's own."""
     import asyncio
 
-    transport, logger = config.transport, listener()
-    while True:
-        step = _core.exchange_step(exchange)
-        tell(config.hooks, exchange, logger)
-        tend(exchange)
-        if step == DONE:
-            return
+    transport = config.transport
+    for step in steps(config, exchange, listener(), tend):
         if step == SEND:
             await send_async(transport, exchange, tend)
         else:

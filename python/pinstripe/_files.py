@@ -45,7 +45,7 @@ class Source:
 def as_bytes(piece):
     if isinstance(piece, str):
         return piece.encode()
-    if isinstance(piece, (bytes, bytearray, memoryview)):
+    if isinstance(piece, BYTES):
         return bytes(piece)
     raise TypeError(f"params.file: read() must give bytes or str, not {type(piece).__name__}")
 
