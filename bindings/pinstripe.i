@@ -49,7 +49,7 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
 ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options);
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
 bool ps_exchange_carry(ps_exchange *x, int64_t max_ms);
-void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent);
+void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent, bool final);
 int ps_exchange_step(ps_exchange *x);
 int64_t ps_exchange_wait(const ps_exchange *x);
 void ps_exchange_cancel(ps_exchange *x);

@@ -82,7 +82,8 @@ ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_valu
 
 bool ps_plain_run(ps_exchange *x, int64_t max_ms) { return ps_exchange_run(x, max_ms) == PS_DONE; }
 
-void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent) {
+void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent, bool final) {
+  if (final) ps_http_response_final(ps_exchange_response(x));
   ps_http_response_fail(ps_exchange_response(x), timeout ? PS_ERROR_TIMEOUT : PS_ERROR_CONNECTION,
                         not_sent ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN, reason);
 }

@@ -21,8 +21,9 @@ ps_exchange *ps_plain_request(ps_client *client, const char *method, const char 
 ps_exchange *ps_plain_download(ps_client *client, const char *url, const ps_value *options);
 /* Whether it is done. */
 bool ps_plain_run(ps_exchange *x, int64_t max_ms);
-/* Of a language's own transport: that no answer came, and whether the request was certainly not sent. */
-void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent);
+/* Of a language's own transport: that no answer came, whether the request was certainly not sent, and whether it is not to
+ * be sent again. */
+void ps_plain_fail(ps_exchange *x, const char *reason, bool timeout, bool not_sent, bool final);
 /* Webhooks, with one secret or a list of them: the signature alone; a snapshot event or a thin one. */
 ps_result *ps_plain_verify(const char *body, size_t length, const char *header, const ps_value *secrets,
                            int64_t tolerance, int64_t now);

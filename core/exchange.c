@@ -390,6 +390,8 @@ void ps_http_response_fail(ps_http_response *response, ps_error kind, ps_outcome
   response->failure.outcome = outcome == PS_OUTCOME_NOT_SENT ? PS_OUTCOME_NOT_SENT : PS_OUTCOME_UNKNOWN;
 }
 
+void ps_http_response_final(ps_http_response *response) { response->is_final = true; }
+
 /* ---- Reading a response ---- */
 
 /* What the body starts with, for a message: one line, no more than 200 bytes. */
@@ -614,7 +616,7 @@ static int64_t retry_wait(ps_exchange *x, ps_fault *fault) {
   const ps_clock *clock = &x->host.clock;
   ps_attempt attempt = {
     .number = x->fruitless,
-    .max_retries = (int)(x->settings.max_retries < 1000 ? x->settings.max_retries : 1000),
+    .max_retries = x->response.is_final ? 0 : (int)(x->settings.max_retries < 1000 ? x->settings.max_retries : 1000),
     .status = x->response.failure.kind == PS_ERROR_NONE ? x->response.status : 0,
     .should_retry = response_header(x, "Stripe-Should-Retry"),
     .retry_after = response_header(x, "Retry-After"),

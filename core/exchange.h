@@ -38,6 +38,7 @@ struct ps_http_response {
   int64_t max_body;
   ps_download *download; /* takes the body of a success, or NULL */
   ps_fault failure;
+  bool is_final; /* whatever it says, the request is not sent again */
 };
 
 /* Whether the window of a download is full: writing waits until its reader has taken what lies there. */

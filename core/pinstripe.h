@@ -485,6 +485,8 @@ PS_API bool ps_http_response_write(ps_http_response *response, const char *bytes
 /* `kind`: PS_ERROR_CONNECTION, _TIMEOUT, _TLS, _CANCELLED or _PROTOCOL. `outcome`: PS_OUTCOME_NOT_SENT only if certainly no
  * byte of the request reached the server. A response left empty counts as a lost connection, unknown. */
 PS_API void ps_http_response_fail(ps_http_response *response, ps_error kind, ps_outcome outcome, const char *reason);
+/* Whatever the response or the failure, this request is not sent again: its transport knows better. */
+PS_API void ps_http_response_final(ps_http_response *response);
 
 /* ---- 8 The table ---------------------------------------------------------------------------------------------------
  *

@@ -93,9 +93,7 @@ class Requestor:
     # One call
 
     def call(self, operation, ids, params=None, options=None):
-        tend = None
-        if operation[3] in FILES:
-            params, options, tend = prepare(params, options)
+        params, options, tend = prepare(params, options) if operation[3] in FILES else (params, options, None)
         config, merged = self.config, self.merged(options)
         origin = self.scoped(options) if options else self
         if tend or config.is_driven or _drive.listener():
@@ -107,20 +105,15 @@ class Requestor:
         return self.finish(found, operation) if type(found) is _core.Reply else found
 
     async def call_async(self, operation, ids, params=None, options=None):
-        config, tend = self.config, None
-        if operation[3] in FILES:
-            params, options, tend = prepare(params, options)
-        exchange = _core.begin(config.handle, operation, ids, params, self.merged(options))
-        await _drive.run_async(config, exchange, tend)
+        params, options, tend = prepare(params, options) if operation[3] in FILES else (params, options, None)
+        exchange = _core.begin(self.config.handle, operation, ids, params, self.merged(options))
+        await _drive.run_async(self.config, exchange, tend)
         found = _core.end(exchange, operation, params, self.scoped(options or {}))
         return self.finish(found, operation, True) if type(found) is _core.Reply else found
 
     def finish(self, reply, operation, is_async=False):
         """What a reply is that is more, or less, than an object of its data."""
-        if reply.notice:
-            _drive.warn(reply.notice)
-        if not reply.ok:
-            raise_error(reply)
+        checked(reply)
         if operation[4] == "binary":
             from . import _response
 
@@ -135,13 +128,12 @@ class Requestor:
     # Any path
 
     def begin_request(self, method, path, params, options):
-        config, tend = self.config, None
-        if path == "/v1/files":
-            params, options, tend = prepare(params, options)
-        return config, _core.request(config.handle, method, path, params, self.merged(options)), tend
+        params, options, tend = prepare(params, options) if path == "/v1/files" else (params, options, None)
+        exchange = _core.request(self.config.handle, method, path, params, self.merged(options))
+        return self.config, exchange, tend
 
     def finish_request(self, exchange, params, options):
-        reply = checked(exchange)
+        reply = checked(_core.exchange_result(exchange))
         found = reply.object(self.scoped(options) if options else self, params, None)
         if found is None and reply.idempotency_key:
             raise_empty(reply)
@@ -166,9 +158,8 @@ class Requestor:
         return await self.request_async(method, path, params, options)
 
 
-def checked(exchange):
+def checked(reply):
     """The reply, if it is a good one."""
-    reply = _core.exchange_result(exchange)
     if reply.notice:
         _drive.warn(reply.notice)
     if not reply.ok:
@@ -395,12 +386,12 @@ class StripeClient:
         """Any method and path; options, and `base`, stand among the params. Returns a StripeResponse."""
         begun = self._begin_raw(method_, url_, params)
         _drive.run(*begun)
-        return StripeResponse.of(checked(begun[1]))
+        return StripeResponse.of(checked(_core.exchange_result(begun[1])))
 
     async def raw_request_async(self, method_, url_, **params):
         begun = self._begin_raw(method_, url_, params)
         await _drive.run_async(*begun)
-        return StripeResponse.of(checked(begun[1]))
+        return StripeResponse.of(checked(_core.exchange_result(begun[1])))
 
     def _begin_raw(self, method, url, params):
         for name, value in (("method", method), ("url", url)):
@@ -415,12 +406,12 @@ class StripeClient:
         or to the function `write_to`. `progress(done, total)` is told how far they are."""
         begun = self._begin_download(url, options)
         _drive.run(*begun)
-        return checked(begun[1]).body
+        return checked(_core.exchange_result(begun[1])).body
 
     async def download_async(self, url, **options):
         begun = self._begin_download(url, options)
         await _drive.run_async(*begun)
-        return checked(begun[1]).body
+        return checked(_core.exchange_result(begun[1])).body
 
     def _begin_download(self, url, options):
         _, options, tend = prepare(None, options)
@@ -481,10 +472,6 @@ SOURCES = {name: name for name in ("api_key", "api_base", "client_id", "proxy", 
 SOURCES.update(files_base="upload_api_base", connect_base="connect_api_base", meter_events_base="meter_events_api_base")
 SOURCES.update(stripe_version="api_version", max_retries="max_network_retries", ca_file="ca_bundle_path")
 READ = (*SOURCES.values(), "default_http_client", "verify_ssl_certs")
-
-
-def global_key():
-    return package["api_key"] or os.environ.get("STRIPE_API_KEY")
 
 
 def from_environment(options):
@@ -551,7 +538,7 @@ class GlobalRequestor(Requestor):
 
     def merged(self, options):
         merged = Requestor.merged(self, options)
-        if not (merged or {}).get("api_key") and not global_key():
+        if not (merged or {}).get("api_key") and not (package["api_key"] or os.environ.get("STRIPE_API_KEY")):
             raise AuthenticationError(
                 'No API key provided. (HINT: set your API key using "pinstripe.api_key = <API-KEY>"). You can generate '
                 "API keys from the Stripe web interface."

@@ -127,8 +127,11 @@ def warn(notice):
         return
     import warnings
 
+    frame, level = sys._getframe(), 1  # up to the program's own line, whichever way it came
+    while frame.f_back and frame.f_globals.get("__package__") == "pinstripe":
+        frame, level = frame.f_back, level + 1
     hint = "To suppress Stripe notices in test and sandbox environments, set the STRIPE_SUPPRESS_NOTICES environment"
-    warnings.warn(f"{notice}\n{hint} variable to true.", stacklevel=5)
+    warnings.warn(f"{notice}\n{hint} variable to true.", stacklevel=level)
 
 
 # Transports
@@ -191,11 +194,12 @@ async def send_async(transport, exchange, tend):
 
 
 def fail(exchange, e):
-    """`e`: a transport's way to say that no answer came. Nothing was sent only if it sets `outcome` so itself."""
+    """`e`: a transport's way to say that no answer came. Nothing was sent only if it sets `outcome` so itself. As in
+    stripe-python, an APIConnectionError is sent again only if its `should_retry` says so."""
     is_timeout, not_sent = not hasattr(e, "outcome"), vars(e).get("outcome") == "not_sent"
     message = str(getattr(e, "user_message", str(e)) or ("timeout" if is_timeout else "connection lost"))
     text = message.encode("utf-8", "replace").replace(b"\0", b"?").decode()
-    _core.plain_fail(exchange, text, is_timeout, not_sent)
+    _core.plain_fail(exchange, text, is_timeout, not_sent, not getattr(e, "should_retry", True))
 
 
 def answer(exchange, status, headers, body):

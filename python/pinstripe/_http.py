@@ -84,10 +84,8 @@ def timeouts(timeout):
 class Shell(HTTPClient):
     """Stands for a client of the core's own, with the timeout of that name."""
 
-    def __init__(
-        self, timeout=None, session=None, verify_ssl_certs=True, proxy=None, async_fallback_client=None, **others
-    ):
-        super().__init__(verify_ssl_certs, proxy, async_fallback_client, timeout)
+    def __init__(self, timeout=None, session=None, *others, **named):
+        super().__init__(*others, timeout=timeout, **named)
 
 
 class RequestsClient(Shell):

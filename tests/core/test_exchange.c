@@ -487,6 +487,22 @@ static void the_first_failure_of_a_response_counts(void **state) {
   check_done(x, PS_ERROR_TLS, PS_OUTCOME_NOT_SENT, 1);
 }
 
+static void what_its_transport_calls_final_is_not_sent_again(void **state) {
+  (void)state;
+  ps_exchange *cut = call_with(PS_BALANCE_RETRIEVE, NULL, NULL, NULL);
+  assert_int_equal(ps_exchange_step(cut), PS_SEND);
+  ps_http_response_final(ps_exchange_response(cut));
+  ps_http_response_fail(ps_exchange_response(cut), PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, "lost");
+  check_done(cut, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, 1);
+
+  ps_exchange *refused = call_with(PS_BALANCE_RETRIEVE, NULL, NULL, NULL);
+  assert_int_equal(ps_exchange_step(refused), PS_SEND);
+  ps_http_response_final(ps_exchange_response(refused));
+  ps_http_response_status(ps_exchange_response(refused), 500);
+  ps_http_response_write(ps_exchange_response(refused), "{}", 2);
+  check_done(refused, PS_ERROR_API, PS_OUTCOME_REJECTED, 1);
+}
+
 static void a_response_may_be_as_large_as_max_body_and_no_larger(void **state) {
   (void)state;
   ps_client_options options = PS_CLIENT_OPTIONS_INIT;
@@ -1131,6 +1147,7 @@ int main(void) {
     TEST(an_empty_response_is_a_lost_connection),
     TEST(a_response_that_fails_on_its_way_leaves_only_its_headers),
     TEST(the_first_failure_of_a_response_counts),
+    TEST(what_its_transport_calls_final_is_not_sent_again),
     TEST(a_response_may_be_as_large_as_max_body_and_no_larger),
     TEST(a_cap_of_zero_allows_an_empty_body),
     TEST(what_is_no_json_is_shown_in_200_bytes_of_utf8),

@@ -36,7 +36,7 @@ class Stage:
         self.test.assertTrue(self.replies, f"a request too many: {request.url}")
         reply = self.replies.pop(0)
         if "lost" in reply:
-            error = pinstripe.APIConnectionError("the case loses it")
+            error = pinstripe.APIConnectionError("the case loses it", should_retry=True)
             error.outcome = reply["lost"]
             raise error
         body = json.dumps(reply["json"]) if "json" in reply else reply.get("body", "")

@@ -101,7 +101,7 @@ class Construction(unittest.TestCase):
                 return b'{"object": "sync"}', 200, {}
 
         told, ask = [], ("get", "https://api.stripe.com/v1/balance")
-        cut, slow = pinstripe.APIConnectionError("cut"), asyncio.TimeoutError()
+        cut, slow = pinstripe.APIConnectionError("cut", should_retry=True), asyncio.TimeoutError()
         for http_client in (Mine(), pinstripe.HTTPClient(async_fallback_client=Mine()), Both()):
             client = pinstripe.StripeClient(KEY, http_client=http_client, on_response=lambda e: told.append(e.status))
             for script in ([200], [500, 200], [cut, slow, 200]):
@@ -309,6 +309,16 @@ class Errors(unittest.TestCase):
             self.assertEqual(caught.exception.outcome, outcome)
             self.assertTrue(caught.exception.idempotency_key)
 
+    def test_whether_a_lost_call_is_sent_again_is_its_transports_to_say(self):
+        for words in ({}, {"should_retry": False}):
+            stage = Stage(pinstripe.APIConnectionError("cut", **words))
+            with self.subTest(words=words), self.assertRaisesRegex(pinstripe.APIConnectionError, "cut") as caught:
+                stage.client().v1.customers.create()
+            self.assertEqual((len(stage.requests), caught.exception.outcome), (1, "unknown"))
+        stage = Stage(pinstripe.APIConnectionError("cut", should_retry=True), {"id": "cus_1"})
+        self.assertEqual(stage.client().v1.customers.create().id, "cus_1")
+        self.assertEqual(len({request.headers["Idempotency-Key"] for request in stage.requests}), 1)
+
     def test_not_sent(self):
         client = pinstripe.StripeClient(KEY, api_base="http://127.0.0.1:1", max_retries=0)
         with self.assertRaises(pinstripe.APIConnectionError) as caught:
@@ -370,11 +380,16 @@ class Hooks(unittest.TestCase):
         entry = {"headers": {"Stripe-Notice": "the key is old"}, "body": {}}
         with Server([entry, {**entry, "status": 400}, {**entry, "status": 400}, entry]) as server:
             client = server.client()
-            with self.assertWarnsRegex(UserWarning, "the key is old"):
+            with self.assertWarnsRegex(UserWarning, "the key is old") as caught:
                 client.v1.balance.retrieve()
+            self.assertEqual(caught.filename, __file__)
             for call in (lambda: client.v1.balance.retrieve(), lambda: client.raw_request("get", "/v1/balance")):
-                with self.assertWarnsRegex(UserWarning, "key is old"), self.assertRaises(pinstripe.InvalidRequestError):
+                with (
+                    self.assertWarnsRegex(UserWarning, "key is old") as caught,
+                    self.assertRaises(pinstripe.InvalidRequestError),
+                ):
                     call()
+                self.assertEqual(caught.filename, __file__)
             with mock.patch.dict(os.environ, {"STRIPE_SUPPRESS_NOTICES": "true"}), warnings.catch_warnings():
                 warnings.simplefilter("error")
                 client.v1.balance.retrieve()
