@@ -2,6 +2,7 @@
 
 export, five fields, to_dict   1,000 charges in pages of 100, by processes that live through all rounds
 GET                            of the balance; libcurl alone sends the key and no other header, and reads no JSON
+webhook                        checks of the signature of 4 KB
 import                         of a whole process, above one that imports nothing
 held                           what a charge takes of memory, of 5,000 that are kept
 latency                        50 pages at 100 ms each, 100 calls of asyncio at 50 ms, seconds"""
@@ -82,6 +83,17 @@ class Sides:
         if self.theirs:
             self.bench.row("stripe-python", times["stripe-python"], 1e6 / CALLS, times["libcurl"])
 
+    def webhooks(self, folder, base):
+        c = [f"{folder}/ours", "verify", self.bench.KEY, base]
+        sides = {"C": self.bench.Worker(c, self.environment, 1), "pinstripe": self.worker(self.ours, "verify", base, 1)}
+        if self.theirs:
+            sides["stripe-python"] = self.worker(self.theirs, "verify", base, 1)
+        times = self.bench.measure(sides, 100, CALLS)
+        self.bench.heading("Python: signature of a webhook of 4 KB, us")
+        self.bench.row("pinstripe, C", times["C"], 1e6 / CALLS)
+        for name in list(sides)[1:]:
+            self.bench.row(name, times[name], 1e6 / CALLS, times["C"], 1.3 if name == "pinstripe" else None)
+
     def start(self):
         python = self.ours[0]
         sides = {
@@ -131,6 +143,7 @@ def bench(run, build, folder, base, pages, root):
     sides = Sides(run, build, root)
     sides.export(folder, base, pages)
     sides.calls(folder, base)
+    sides.webhooks(folder, base)
     sides.start()
     sides.held(base)
     sides.latency(root)

@@ -1,6 +1,8 @@
 """ours.py LIBRARY MODE KEY BASE: a side of the benchmarks in Python, the same program for pinstripe and for stripe.
 For each count read from stdin it runs its mode so often, and answers with the sum of what it read."""
 
+import hashlib
+import hmac
 import importlib
 import sys
 
@@ -31,6 +33,14 @@ def plain():
 
 def get():
     return client.v1.balance.retrieve().available[0].amount
+
+
+payload = "x" * 4096
+signed = hmac.new(b"whsec_bench", f"1700000000.{payload}".encode(), hashlib.sha256).hexdigest()
+
+
+def verify():
+    return stripe.WebhookSignature.verify_header(payload, f"t=1700000000,v1={signed}", "whsec_bench") is True
 
 
 def hold():
