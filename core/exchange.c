@@ -416,21 +416,22 @@ static bool is_empty(const ps_exchange *x, const ps_http_response *r) {
   return r->body.length == 0 && is_good(r->status) && (r->status == 204 || !find_header(r, "Content-Encoding"));
 }
 
+/* Nothing in the place of an object does not say what was done. */
 static ps_value *parse_body(ps_exchange *x, ps_fault *fault) {
   ps_http_response *r = &x->response;
-  bool bytes = is_good(r->status) && x->plan.binary;
+  const ps_api_operation *op = x->plan.operation;
+  bool good = is_good(r->status), bytes = good && x->plan.binary, awaited = good && op && ps_operation_returns(op);
   if (bytes) finish_bytes(x, fault);
-  if (bytes || is_empty(x, r)) return NULL;
+  if (bytes || (is_empty(x, r) && !awaited)) return NULL;
   ps_fault unreadable = {0};
-  const ps_value *fields = is_good(r->status) && !ps_value_is_poisoned(x->fields) ? x->fields : NULL;
-  ps_buf_text(&r->body);
+  const ps_value *fields = good && !ps_value_is_poisoned(x->fields) ? x->fields : NULL;
   ps_value *data = ps_json_parse_fields(r->arena, r->body.data, r->body.length, fields, &unreadable);
-  if (data) return data;
+  if (data && (data->type != PS_NULL || !awaited)) return data;
   if (unreadable.kind == PS_ERROR_MEMORY) {
     *fault = unreadable;
     fault->outcome = PS_OUTCOME_UNKNOWN;
   } else {
-    refuse_body(x, fault, unreadable.message);
+    refuse_body(x, fault, data ? "it is null" : unreadable.message);
   }
   return NULL;
 }

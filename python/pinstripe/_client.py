@@ -12,7 +12,7 @@ import os
 
 from . import _core, _drive
 from ._drive import package
-from ._error import AuthenticationError, raise_empty, raise_error
+from ._error import AuthenticationError, raise_error
 from ._names import load, service_name
 from ._response import StripeResponse
 
@@ -120,10 +120,7 @@ class Requestor:
             return (_response.StripeStreamResponseAsync if is_async else _response.StripeStreamResponse).of(reply)
         from ._object import DeletedObject
 
-        found = reply.read(DeletedObject if operation[1] == 2 and operation[6] == "DELETE" else None)
-        if found is None and operation[4] not in ("none", "unknown"):
-            raise_empty(reply)
-        return found
+        return reply.read(DeletedObject if operation[1] == 2 and operation[6] == "DELETE" else None)
 
     # Any path
 
@@ -134,10 +131,7 @@ class Requestor:
 
     def finish_request(self, exchange, params, options):
         reply = checked(_core.exchange_result(exchange))
-        found = reply.object(self.scoped(options) if options else self, params, None)
-        if found is None and reply.idempotency_key:
-            raise_empty(reply)
-        return as_page(found)
+        return as_page(reply.object(self.scoped(options) if options else self, params, None))
 
     def request(self, method, path, params=None, options=None):
         begun = self.begin_request(method, path, params, options)

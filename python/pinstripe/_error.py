@@ -217,14 +217,3 @@ def new_error(reply):
 
 def raise_error(reply):
     raise new_error(reply)
-
-
-def raise_empty(reply):
-    """Of an answer that should have brought an object: like one that is no JSON, it does not say what was done."""
-    from ._response import Headers
-
-    message = f"status {reply.status}, but the body holds no object"
-    error = APIError(message, None, reply.status, None, Headers.of(reply))
-    error.kind, error.outcome, error.attempts = "protocol", "unknown", reply.attempts
-    error.idempotency_key = reply.idempotency_key
-    raise error

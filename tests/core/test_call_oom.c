@@ -183,7 +183,7 @@ static void a_result_keeps_its_headers_and_options_or_says_no_memory(void **stat
     char headers[500];
     snprintf(headers, sizeof headers, "X-Padding: %0*d\nX-Last: yes", 4 * padding, 0);
     snprintf(account, sizeof account, "acct_%0*d", 8 * padding, 0);
-    const reply row = {204, headers, NULL, 0, 0};
+    const reply row = {200, headers, "{}", 0, 0};
     scenario c = {.operation = PS_BALANCE_RETRIEVE, .replies = &row, .reply_count = 1, .check = check_kept};
     fail_each(&c);
   }

@@ -531,7 +531,7 @@ static void a_cap_of_zero_allows_an_empty_body(void **state) {
   ps_client_free(client);
   client = drive_client(DRIVE_KEY, &options);
   const reply empty = {204, NULL, NULL, 0, 0};
-  ps_result *r = answered(&empty, 1, PS_BALANCE_RETRIEVE, NULL, NULL);
+  ps_result *r = answered(&empty, 1, PS_V2_BILLING_METER_EVENT_STREAM_CREATE, NULL, NULL);
   assert_true(ps_result_ok(r));
   assert_int_equal(ps_data(r)->type, PS_NULL);
   ps_result_free(r);
