@@ -447,7 +447,7 @@ static const ps_value *read_error(ps_exchange *x, const ps_value *data, ps_fault
   ps_error kind = ps_error_classify(x->response.status, type, code, v2, oauth);
   if (*message) ps_fault_set(fault, kind, "%s", message);
   else ps_fault_set(fault, kind, "the server answered with status %d", x->response.status);
-  fault->outcome = PS_OUTCOME_REJECTED;
+  fault->outcome = x->response.status < 500 ? PS_OUTCOME_REJECTED : PS_OUTCOME_UNKNOWN;
   return error;
 }
 

@@ -333,8 +333,9 @@ typedef enum {
 typedef enum {
   PS_OUTCOME_OK,       /* the call succeeded */
   PS_OUTCOME_NOT_SENT, /* certainly nothing happened */
-  PS_OUTCOME_REJECTED, /* the server answered with an error */
-  PS_OUTCOME_UNKNOWN   /* it may have happened: ask again with the same idempotency key */
+  PS_OUTCOME_REJECTED, /* the server refused it, with a status below 500 */
+  PS_OUTCOME_UNKNOWN   /* it may have happened: ask again with the same idempotency key. A status of 500 and above is no
+                        * refusal: docs.stripe.com/error-low-level, server errors, calls its result indeterminate */
 } ps_outcome;
 
 PS_API ps_error ps_error_kind(const ps_result *r);

@@ -119,7 +119,7 @@ static void the_deadline_counts_requests_and_waits(void **state) {
   assert_int_equal(s.waits[0], 500);
   assert_int_equal(s.waits[1], 1000);
   assert_true(s.sent[0].deadline == 3 && s.sent[1].deadline == 2.3 && fabs(s.sent[2].deadline - 1.1) < 1e-9);
-  check_error(r, PS_ERROR_API, PS_OUTCOME_REJECTED, 3);
+  check_error(r, PS_ERROR_API, PS_OUTCOME_UNKNOWN, 3);
 }
 
 static void a_wait_that_took_too_long_ends_the_call(void **state) {
@@ -234,7 +234,7 @@ static void a_retry_waits_for_the_rate_limit_but_holds_nobody_back(void **state)
 
 static void a_retry_that_the_rate_limit_keeps_past_the_deadline_ends_the_call(void **state) {
   (void)state;
-  const reply later = {503, "Request-Id: req_later\nStripe-Notice: slow", "{}", 0, 0};
+  const reply later = {429, "Request-Id: req_later\nStripe-Notice: slow", "{}", 0, 0};
   limit_rate(0.01);
   s = (stage){.replies = &later, .reply_count = 1};
   ps_exchange *x = call_with(PS_CUSTOMERS_CREATE, NULL, NULL, NULL);
@@ -263,8 +263,9 @@ static void a_call_cancelled_in_a_wait_is_not_sent_again(void **state) {
     ps_outcome outcome;
   } rows[] = {{{0, NULL, NULL, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN}, PS_OUTCOME_UNKNOWN},
               {{0, NULL, NULL, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT}, PS_OUTCOME_NOT_SENT},
-              {{503, NULL, "{}", 0, 0}, PS_OUTCOME_REJECTED}};
-  for (size_t i = 0; i < 3; i++) {
+              {{503, NULL, "{}", 0, 0}, PS_OUTCOME_UNKNOWN},
+              {{429, NULL, "{}", 0, 0}, PS_OUTCOME_REJECTED}};
+  for (size_t i = 0; i < 4; i++) {
     s = (stage){.replies = &rows[i].first, .reply_count = 1};
     ps_exchange *x = call_with(PS_CUSTOMERS_CREATE, NULL, NULL, NULL);
     assert_int_equal(drive_step(&s, x), PS_SEND);
@@ -283,7 +284,7 @@ static void a_call_cancelled_on_its_way_takes_what_came_of_it(void **state) {
     ps_outcome outcome;
   } rows[] = {{good, PS_ERROR_NONE, PS_OUTCOME_OK},
               {cancelled, PS_ERROR_CANCELLED, PS_OUTCOME_UNKNOWN},
-              {busy, PS_ERROR_API, PS_OUTCOME_REJECTED},
+              {busy, PS_ERROR_API, PS_OUTCOME_UNKNOWN},
               {lost, PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN}};
   for (size_t i = 0; i < 4; i++) {
     s = (stage){.replies = &rows[i].answer, .reply_count = 1};
@@ -500,7 +501,7 @@ static void what_its_transport_calls_final_is_not_sent_again(void **state) {
   ps_http_response_final(ps_exchange_response(refused));
   ps_http_response_status(ps_exchange_response(refused), 500);
   ps_http_response_write(ps_exchange_response(refused), "{}", 2);
-  check_done(refused, PS_ERROR_API, PS_OUTCOME_REJECTED, 1);
+  check_done(refused, PS_ERROR_API, PS_OUTCOME_UNKNOWN, 1);
 }
 
 static void a_response_may_be_as_large_as_max_body_and_no_larger(void **state) {
@@ -559,13 +560,16 @@ static void the_outcome_is_the_worst_that_is_not_settled(void **state) {
   const reply unsent = {0, NULL, NULL, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT},
               refused = {400, NULL, "{\"error\":{}}", 0, 0};
   const reply conflict = {409, NULL, "{\"error\":{}}", 0, 0}, garbled = {502, NULL, "<html>", 0, 0};
+  const reply slow = {429, NULL, "{\"error\":{}}", 0, 0};
   const struct {
     reply replies[3];
     ps_outcome outcome;
   } rows[] = {
     {{unsent, unsent, unsent}, PS_OUTCOME_NOT_SENT},  {{lost, unsent, unsent}, PS_OUTCOME_UNKNOWN},
-    {{unsent, lost, unsent}, PS_OUTCOME_UNKNOWN},     {{busy, unsent, unsent}, PS_OUTCOME_REJECTED},
-    {{busy, busy, busy}, PS_OUTCOME_REJECTED},        {{lost, busy, busy}, PS_OUTCOME_UNKNOWN},
+    {{unsent, lost, unsent}, PS_OUTCOME_UNKNOWN},     {{slow, unsent, unsent}, PS_OUTCOME_REJECTED},
+    {{slow, slow, slow}, PS_OUTCOME_REJECTED},        {{slow, busy, slow}, PS_OUTCOME_UNKNOWN},
+    {{busy, unsent, unsent}, PS_OUTCOME_UNKNOWN},     {{busy, busy, refused}, PS_OUTCOME_REJECTED},
+    {{busy, busy, busy}, PS_OUTCOME_UNKNOWN},         {{lost, busy, busy}, PS_OUTCOME_UNKNOWN},
     {{lost, conflict, conflict}, PS_OUTCOME_UNKNOWN}, {{lost, unsent, refused}, PS_OUTCOME_REJECTED},
     {{busy, busy, lost}, PS_OUTCOME_UNKNOWN},         {{unsent, unsent, refused}, PS_OUTCOME_REJECTED},
     {{garbled, unsent, busy}, PS_OUTCOME_UNKNOWN},    {{lost, lost, good}, PS_OUTCOME_OK},
@@ -589,7 +593,7 @@ static void oauth_is_repeated_only_if_it_was_not_sent(void **state) {
   const reply unsent = {0, NULL, NULL, PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT};
   check_error(answered(&unsent, 1, PS_OAUTH_TOKEN, NULL, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_NOT_SENT, 3);
   check_error(answered(&lost, 1, PS_OAUTH_TOKEN, NULL, NULL), PS_ERROR_CONNECTION, PS_OUTCOME_UNKNOWN, 1);
-  check_error(answered(&busy, 1, PS_OAUTH_TOKEN, NULL, NULL), PS_ERROR_API, PS_OUTCOME_REJECTED, 1);
+  check_error(answered(&busy, 1, PS_OAUTH_TOKEN, NULL, NULL), PS_ERROR_API, PS_OUTCOME_UNKNOWN, 1);
 }
 
 /* ---- Headers that a caller may not set ---- */

@@ -20,7 +20,7 @@ local function charges(sandbox) return #check(sandbox:client().charges:list { li
 describe("on the wire", function()
   -- fault, error's kind, outcome, status, charges that there are after it
   local kinds = {
-    { { status = 503 }, "api", "rejected", 503, 0 },
+    { { status = 503 }, "api", "unknown", 503, 0 },
     { { status = 429 }, "rate_limit", "rejected", 429, 0 },
     { { decline = "lost_card" }, "card", "rejected", 402, 0 },
     { { drop_before = true }, "connection", "unknown", nil, 0 },
