@@ -23,7 +23,7 @@
 #include "pinstripe_lua.h"
 
 /* Their addresses are keys of the registry. */
-static const char box_key, sandbox_key;
+static const char box_key, known_key, sandbox_key;
 
 struct ps_sandbox *behaviour_sandbox(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &sandbox_key);
@@ -155,6 +155,8 @@ static int protected_open(lua_State *L) {
   struct ps_sandbox *s = lua_touserdata(L, 1);
   lua_pushvalue(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &sandbox_key);
+  lua_createtable(L, KNOWN_TEXTS, 0);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &known_key);
   open_libraries(L);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "sandbox");
@@ -209,24 +211,46 @@ static void push_method(lua_State *L, const char *name) {
   lua_insert(L, -2);
 }
 
+/* Pushes a text that mostly was in an earlier request, too. Lua would look for it among all the strings that there are, in
+ * memory that was not touched of late; `table` keeps it, at the place where `known` notes what it is. */
+static void push_known(lua_State *L, known_text *known, int table, const char *text, size_t length) {
+  const unsigned char *b = (const unsigned char *)text;
+  size_t place = length ? (length * 7 + b[0] * 5U + b[length / 2] * 3U + b[length - 1]) % KNOWN_TEXTS : 0;
+  known_text *k = &known[place];
+  if (k->text && k->length == length && memcmp(k->text, text, length) == 0) {
+    lua_rawgeti(L, table, (lua_Integer)place + 1);
+    return;
+  }
+  lua_pushlstring(L, text, length);
+  if (length > MOST_KNOWN) return;
+  k->text = NULL;
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, table, (lua_Integer)place + 1);
+  *k = (known_text){lua_tostring(L, -1), length};
+}
+
 /* Names of headers, lowercase. */
-static void push_lower(lua_State *L, const char *name, size_t length) {
+static void push_name(lua_State *L, known_text *known, int table, const char *name, size_t length) {
   luaL_Buffer b;
-  char *to = luaL_buffinitsize(L, &b, length);
+  char few[MOST_KNOWN], *to = length > MOST_KNOWN ? luaL_buffinitsize(L, &b, length) : few;
   for (size_t i = 0; i < length; i++)
     to[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
-  luaL_pushresultsize(&b, length);
+  if (to != few) luaL_pushresultsize(&b, length);
+  else push_known(L, known, table, few, length);
 }
 
 static void push_headers(lua_State *L, const request *r) {
   const front_header *headers = (const front_header *)(const void *)r->headers.data;
   size_t count = r->headers.length / sizeof *headers;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key);
+  int table = lua_gettop(L);
   lua_createtable(L, 0, (int)count);
   for (size_t i = 0; i < count; i++) {
-    push_lower(L, headers[i].name, headers[i].name_length);
-    lua_pushlstring(L, headers[i].value, headers[i].value_length);
+    push_name(L, r->sandbox->known, table, headers[i].name, headers[i].name_length);
+    push_known(L, r->sandbox->known, table, headers[i].value, headers[i].value_length);
     lua_rawset(L, -3);
   }
+  lua_remove(L, table);
 }
 
 static void push_request(lua_State *L, const request *r) {

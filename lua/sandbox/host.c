@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MOST_KEPT = 1 << 20, MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64, DIGITS_A_ROLL = 4, FEW_KEYS = 40 };
+enum { MOST_KEPT = 1 << 20, MOST_DEPTH = 64, MOST_FORM_DEPTH = 16, ID_LENGTH = 64, DIGITS_A_ROLL = 4 };
+enum { FEW_KEYS = 40, FEW_SPACES = 16, MANY_VALUES = 32 };
 
 #define HOST_TYPE "sandbox.host"
 
@@ -61,10 +62,15 @@ static int push_out(lua_State *L, host *h) {
 
 /* `id` and `object` come first, then all by the first bytes of their names. Where two are alike, all of the name decides. */
 static uint64_t place_of(const char *text, size_t length) {
+  const uint64_t id = UINT64_C(0x6964) << 48, object = UINT64_C(0x6f626a656374) << 16;
+  unsigned char b[8] = {0};
   uint64_t place = 0;
-  if (length == 2 && memcmp(text, "id", 2) == 0) return 0;
-  if (length == 6 && memcmp(text, "object", 6) == 0) return 1;
-  for (size_t i = 0; i < 8; i++) place = place << 8 | (i < length ? (unsigned char)text[i] : 0);
+  if (length >= sizeof b) memcpy(b, text, sizeof b);
+  else
+    for (size_t i = 0; i < length; i++) b[i] = (unsigned char)text[i];
+  for (size_t i = 0; i < sizeof b; i++) place = place << 8 | b[i];
+  if (place == id && length == 2) return 0;
+  if (place == object && length == 6) return 1;
   return place < 2 ? 2 : place;
 }
 
@@ -103,14 +109,24 @@ static void push_key(lua_State *L, host *h, const char *text, size_t length, int
   h->keys[h->count++] = (key){text, length, place_of(text, length), value};
 }
 
+/* ps_buf_reserve, without a call where there is room, as there mostly is. */
+static bool reserve(ps_buf *b, size_t more) {
+  return (!b->failed && more < b->capacity - b->length) || ps_buf_reserve(b, more);
+}
+
+static void print_char(host *h, char c) {
+  if (reserve(&h->out, 1)) h->out.data[h->out.length++] = c;
+}
+
 /* What stands before an item: a comma, but for the first one, and a new line, which also stands after the last one. */
 static void new_line(host *h, bool first, int indent) {
   size_t spaces = indent > 0 ? 2 * (size_t)indent : 0;
-  if (!ps_buf_reserve(&h->out, spaces + 2)) return;
+  if (!reserve(&h->out, spaces + 2 + FEW_SPACES)) return;
   char *to = h->out.data + h->out.length;
   if (!first) *to++ = ',';
   if (indent >= 0) *to++ = '\n';
-  memset(to, ' ', spaces);
+  memset(to, ' ', FEW_SPACES); /* of a size that is known, it takes no call */
+  if (spaces > FEW_SPACES) memset(to, ' ', spaces);
   h->out.length = (size_t)(to - h->out.data) + spaces;
 }
 
@@ -134,7 +150,7 @@ static bool is_plain(const char *text, size_t length) {
 
 /* Most text is plain, and goes out as it is. */
 static void print_text(host *h, const char *text, size_t length) {
-  if (!is_plain(text, length) || !ps_buf_reserve(&h->out, length + 2)) {
+  if (!is_plain(text, length) || !reserve(&h->out, length + 2)) {
     ps_json_write_string(&h->out, text, length);
     return;
   }
@@ -151,7 +167,7 @@ static int deeper(int indent) { return indent < 0 ? indent : indent + 1; }
 
 static void print_list(lua_State *L, host *h, int list, int indent) {
   lua_Integer count = (lua_Integer)raw_length(L, list);
-  ps_buf_char(&h->out, '[');
+  print_char(h, '[');
   for (lua_Integer i = 1; i <= count; i++) {
     new_line(h, i == 1, deeper(indent));
     lua_rawgeti(L, list, i);
@@ -159,7 +175,7 @@ static void print_list(lua_State *L, host *h, int list, int indent) {
     lua_pop(L, 1);
   }
   if (count > 0) new_line(h, true, indent);
-  ps_buf_char(&h->out, ']');
+  print_char(h, ']');
 }
 
 /* Notes the keys of a map, sorted, from `first` on; their values stay on the stack. */
@@ -167,7 +183,7 @@ static void take_apart(lua_State *L, host *h, int map, size_t first) {
   for (lua_pushnil(L); lua_next(L, map);) {
     size_t length;
     if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "a JSON object's keys are strings");
-    luaL_checkstack(L, 8, "too much for JSON");
+    if ((h->count - first) % MANY_VALUES == 0) luaL_checkstack(L, MANY_VALUES + 8, "too much for JSON");
     const char *text = lua_tolstring(L, -2, &length);
     lua_insert(L, -2);
     push_key(L, h, text, length, lua_gettop(L) - 1);
@@ -180,16 +196,17 @@ static void print_map(lua_State *L, host *h, int map, int indent) {
   size_t first = h->count;
   take_apart(L, h, map, first);
   size_t end = h->count;
-  ps_buf_char(&h->out, '{');
+  print_char(h, '{');
   for (size_t i = first; i < end; i++) {
     key k = h->keys[i];
     new_line(h, i == first, deeper(indent));
     print_text(h, k.text, k.length);
-    ps_buf_add(&h->out, ": ", indent < 0 ? 1 : 2);
+    print_char(h, ':');
+    if (indent >= 0) print_char(h, ' ');
     print(L, h, k.value, deeper(indent));
   }
   if (end > first) new_line(h, true, indent);
-  ps_buf_char(&h->out, '}');
+  print_char(h, '}');
   h->count = first;
   lua_settop(L, top);
 }
@@ -242,7 +259,7 @@ static int host_encode(lua_State *L) {
   h->out.length = h->count = 0;
   h->depth = 0;
   print(L, h, 1, pretty ? 0 : -1);
-  if (pretty) ps_buf_char(&h->out, '\n');
+  if (pretty) print_char(h, '\n');
   return push_out(L, h);
 }
 

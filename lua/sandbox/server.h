@@ -140,6 +140,14 @@ void behaviour_delivered(struct ps_sandbox *s, const delivery *d);
 /* The sandbox that a Lua state belongs to. */
 struct ps_sandbox *behaviour_sandbox(lua_State *L);
 
+enum { KNOWN_TEXTS = 256, MOST_KNOWN = 64 /* bytes */ };
+
+/* A string of Lua's that is kept for the next request that has it. */
+typedef struct known_text {
+  const char *text; /* NULL: none */
+  size_t length;
+} known_text;
+
 /* ---- sandbox.c ---- */
 
 struct ps_sandbox {
@@ -157,6 +165,7 @@ struct ps_sandbox {
   int64_t tick_at;  /* when the behaviour wants to be called; INT64_MAX: never */
   front front;
   courier *courier;
+  known_text known[KNOWN_TEXTS]; /* of headers */
 };
 
 #endif

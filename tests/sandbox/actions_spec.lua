@@ -206,6 +206,8 @@ describe("named actions", function()
     assert.equal(joined.stripe_user_id, assert(stripe.accounts:retrieve(joined.stripe_user_id)).id)
     local _, err = stripe.oauth:token { grant_type = "authorization_code", code = "ac_1" }
     assert.equal("invalid_grant", err.code)
+    _, err = stripe.oauth:token { grant_type = "authorization_code", code = "not_a_code" }
+    assert.equal("invalid_grant", err.code)
     local again = assert(stripe.oauth:token { grant_type = "refresh_token", refresh_token = joined.refresh_token })
     assert.equal(joined.stripe_user_id, again.stripe_user_id)
     assert(stripe.oauth:deauthorize { client_id = "ca_1", stripe_user_id = joined.stripe_user_id })

@@ -226,9 +226,16 @@ describe("a customer", function()
     assert.equal("id", world:refused(function()
       return world:helper("refunds.settle", refund.id, { status = "failed" })
     end).param)
-    check(world.stripe.customers:delete(intent.customer))
-    assert.equal("resource_missing",
-      world:refused(function(stripe) return stripe.refunds:create { payment_intent = intent.id } end).code)
+  end)
+
+  it("keeps its customer, who is credited when the payment is canceled", function()
+    local world = payments.world { stripe_version = "2020-08-27" }
+    local intent, available = partly_paid(world)
+    local function delete(stripe) return stripe.customers:delete(intent.customer) end
+    assert.matches("has a cash balance", world:refused(delete).message)
+    check(world.stripe.payment_intents:cancel(intent.id))
+    assert.same({ eur = 600 }, available())
+    assert.equal(400, world:refused(delete).status)
   end)
 end)
 
@@ -749,6 +756,8 @@ describe("a payment of a platform", function()
       payment_intent = intent.id, amount = 5000, reverse_transfer = true, refund_application_fee = true,
     })
     assert.equal(4500, holds(world, account))
+    local there = check(world.stripe.balance:retrieve(nil, { stripe_account = account }))
+    assert.same({ 0, 4500 }, { there.available[1].amount, there.pending[1].amount })
     assert.equal(-320 + 500, holds(world))
     local charge = check(world.stripe.charges:retrieve(intent.latest_charge, {
       expand = { "transfer", "application_fee" },
@@ -841,6 +850,20 @@ describe("a payment of a platform", function()
       } do
         local err = world:refused(function(stripe) return stripe.payment_intents:capture(intent.id, params) end)
         assert.same({ 400, param }, { err.status, err.param })
+      end
+      local with_fee = in_parts({ application_fee_amount = 100 }, { amount_to_capture = 600, final_capture = false })
+      local both = { application_fee_amount = 100, transfer_data = { destination = account, amount = 900 } }
+      both.amount, both.currency = 1000, "usd"
+      for _, call in ipairs {
+        function(stripe) return stripe.payment_intents:create(both) end,
+        function(stripe)
+          return stripe.charges:create { amount = 1000, currency = "usd", source = "tok_visa",
+            application_fee_amount = 100, transfer_data = both.transfer_data }
+        end,
+        function(stripe) return stripe.payment_intents:capture(with_fee.id, { transfer_data = { amount = 50 } }) end,
+      } do
+        local err = world:refused(call)
+        assert.same({ "transfer_data[amount]", "parameters_exclusive" }, { err.param, err.code })
       end
       local params = { transfer_data = { amount = 1 } }
       local plain = world:paid { capture_method = "manual" }

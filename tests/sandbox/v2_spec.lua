@@ -239,6 +239,50 @@ describe("v2", function()
     assert.truthy(#event.identifier > 0)
   end)
 
+  it("has meters sum up the events of both generations, each once", function()
+    local function meter(formula)
+      return assert(stripe.billing.meters:create { display_name = "Calls", event_name = "calls_" .. formula,
+        default_aggregation = { formula = formula } })
+    end
+    local one, other = assert(stripe.customers:create()).id, assert(stripe.customers:create()).id
+    local meters = { sum = meter "sum", count = meter "count", last = meter "last" }
+    local session = assert(stripe.v2.billing.meter_event_session:create())
+    local metered = box:client { api_key = session.authentication_token }
+    local start = NOW - NOW % 3600
+    for _, made in pairs(meters) do
+      local function send_value(value, identifier, customer)
+        local payload = { value = value, stripe_customer_id = customer or one }
+        assert(stripe.billing.meter_events:create { event_name = made.event_name, payload = payload,
+          identifier = identifier, timestamp = start + 3600 })
+      end
+      send_value("25", "a")
+      send_value("7", "b", other)
+      local function again(hour, identifier)
+        return { event_name = made.event_name, payload = { value = "4", stripe_customer_id = one },
+          identifier = identifier, timestamp = v2.time(start + hour * 3600) }
+      end
+      assert(stripe.v2.billing.meter_events:create(again(1, "c")))
+      local events = support.pinstripe.array { again(2, "d"), again(2, "d"), again(3, "e") }
+      assert.equal(200, select(2, metered.v2.billing.meter_event_stream:create { events = events }).status)
+    end
+    local function values(made, params)
+      params.customer, params.start_time, params.end_time = one, start, start + 3 * 3600
+      local found = {}
+      for i, summary in ipairs(assert(stripe.billing.meters.event_summaries:list(made.id, params)).data) do
+        local from, to = summary.start_time - start, summary.end_time - start
+        found[i] = { summary.aggregated_value, from // 3600, to // 3600 }
+      end
+      return found
+    end
+    assert.same({ { 33, 0, 3 } }, values(meters.sum, {}))
+    assert.same({ { 4, 2, 3 }, { 29, 1, 2 } }, values(meters.sum, { value_grouping_window = "hour" }))
+    assert.same({ { 3, 0, 3 } }, values(meters.count, {}))
+    assert.same({ { 4, 0, 3 } }, values(meters.last, {}))
+    local _, err = stripe.v2.billing.meter_events:create { event_name = "calls_sum", payload = {}, timestamp = "soon" }
+    assert.same({ 400, "invalid_fields" }, { err.status, err.code or err.kind })
+    assert.equal(951868799, v2.seconds(v2.time(951868799)))
+  end)
+
   it("archives a bank account, and takes it back", function()
     local banks = stripe.v2.core.vault.us_bank_accounts
     local account = assert(banks:create { account_number = "000123456789", currency = "usd",

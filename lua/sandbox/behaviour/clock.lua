@@ -46,7 +46,7 @@ end
 --- The time, in whole seconds.
 function clock.now(box)
   local state = box.state.clock
-  return state.showing or state.stands or math.floor(host.time()) + state.offset
+  return state.showing or state.stands or (host.time() // 1 | 0) + state.offset
 end
 
 -- Seconds until the first job will be due by itself; nil: never.

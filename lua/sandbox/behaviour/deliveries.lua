@@ -189,8 +189,8 @@ end
 -- Queues an event for the endpoints in a store that want it as `whose`: "own" or "connected". Returns how many.
 local function queue_for(call, event, store, whose)
   local count, is_thin = 0, event.object ~= "event"
-  for _, kind in ipairs(ENDPOINTS) do
-    for endpoint in store:newest(kind) do
+  for i = 1, #ENDPOINTS do
+    for endpoint in store:newest(ENDPOINTS[i]) do
       local facts = wants(endpoint, event.type) and facts_of(store, endpoint)
       if facts and facts[whose] and facts.thin == is_thin then
         add(call.box.state.deliveries, event.id, event.type, call.account, endpoint.id, store.account)

@@ -11,12 +11,11 @@ local events = {
   thin = nil,
 }
 
-local unexpanded = {}
-
 -- Lists inside an object hold objects that change by themselves: only those are copied.
 local function data_of(call, object, previous)
-  local data = { object = false, previous_attributes = previous }
-  local shown = render.object(call, object, unexpanded)
+  local data = { object = false }
+  if previous then data.previous_attributes = previous end
+  local shown = render.object(call, object, render.unexpanded)
   if shown == object then call.store:show(object, data) else data.object = host.copy(shown) end
   return data
 end

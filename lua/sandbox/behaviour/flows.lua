@@ -17,6 +17,7 @@ local names = {
   "sandbox.flows.coupons",
   "sandbox.flows.rates",
   "sandbox.flows.files",
+  "sandbox.flows.meters",
   "sandbox.flows.external_accounts",
   "sandbox.flows.accounts",
   "sandbox.flows.reporting",

@@ -9,7 +9,7 @@ local shape = require "sandbox.shape"
 local spec = require "sandbox.spec"
 local store = require "sandbox.store"
 
-local null, nothing, type = host.null, {}, type
+local null, type = host.null, type
 
 local generic = {}
 
@@ -84,18 +84,19 @@ end
 --- The value of `field` when a parameter of its name is `value`; nil if it is of another form than the field.
 function land(field, value, old)
   if value == null then return unset(field) end
-  if field.metadata then return is_map(value) and merged_metadata(old, value) or nil end
   local kind = field.kind
+  local scalar = scalars[kind]
+  if scalar then
+    if type(value) == scalar and (kind ~= "enum" or is_known(field, value)) then return value end
+    return nil
+  end
+  if field.metadata then return is_map(value) and merged_metadata(old, value) or nil end
   if kind == "any" then return value end
   if kind == "union" then
     for _, variant in ipairs(field.any) do
       local landed = land(variant, value, old)
       if landed ~= nil then return landed end
     end
-    return nil
-  end
-  if scalars[kind] then
-    if type(value) == scalars[kind] and (kind ~= "enum" or is_known(field, value)) then return value end
     return nil
   end
   if kind == "array" then return host.is_array(value) and land_items(field, value) or nil end
@@ -105,16 +106,14 @@ end
 
 generic.land = land
 
--- The field of a kind in which a parameter of this name lands, or nil.
-local function field_for(kind, name)
-  return name ~= "id" and name ~= "object" and kind.by_name[name] or nil
-end
+-- Fields in which no parameter lands.
+local fixed = { id = true, object = true }
 
 --- What an object's fields become by these parameters: {field = value}; for store:update.
 function generic.merge(object, params)
-  local changes, kind = {}, spec.object(object.object)
+  local changes, fields = {}, spec.object(object.object).by_name
   for name, value in pairs(params) do
-    local field = field_for(kind, name)
+    local field = not fixed[name] and fields[name]
     if field then changes[name] = land(field, value, object[name]) end
   end
   return changes
@@ -122,7 +121,8 @@ end
 
 -- A copy of what an id stands for where the object holds the other whole: a card's cardholder; nil elsewhere.
 local function embedded(call, field, value)
-  local other = field.kind == "ref" and type(value) == "string" and call:get(field.ref, value)
+  if field.kind ~= "ref" or type(value) ~= "string" then return nil end
+  local other = call:get(field.ref, value)
   return other and host.copy(other) or nil
 end
 
@@ -131,7 +131,9 @@ function generic.blank(call, kind)
   local object = shape.new(kind)
   if object.id == null then object.id = "" end
   if object.currency == "" then object.currency = "usd" end
-  for name, value in pairs(initial[kind] or nothing) do
+  local more = initial[kind]
+  if not more then return object end
+  for name, value in pairs(more) do
     if type(value) == "function" then value = value(call) end
     object[name] = value
   end
@@ -141,20 +143,21 @@ end
 --- A new object of a kind (the one that the operation returns), with the call's parameters in its fields; not stored.
 function generic.build(call, kind)
   kind = kind or call.operation.object
-  local object, of = generic.blank(call, kind), spec.object(kind)
+  local object, fields = generic.blank(call, kind), spec.object(kind).by_name
   for name, given in pairs(call.params) do
-    local field = field_for(of, name)
+    local field = not fixed[name] and fields[name]
     local value
-    if field then value = embedded(call, field, given) or land(field, given, object[name]) end
+    if field then value = field.kind == "ref" and embedded(call, field, given) or land(field, given, object[name]) end
     if value == store.absent then object[name] = nil elseif value ~= nil then object[name] = value end
   end
-  if type(call.params.id) == "string" and of.by_name.id then
-    if call.store:get(kind, call.params.id) then
+  local id = call.params.id
+  if id and type(id) == "string" and fields.id then
+    if call.store:get(kind, id) then
       error(errors.invalid {
         code = "resource_already_exists", message = ("There is already a %s with this id."):format(kind), param = "id",
       })
     end
-    object.id = call.params.id
+    object.id = id
   end
   return object
 end

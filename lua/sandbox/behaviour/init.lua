@@ -167,13 +167,15 @@ local function read_json(request)
   return node
 end
 
+local FORM = "application/x-www-form-urlencoded"
+
 -- What a request sent, as host.form shows it: the query, and the body by its type.
 local function raw_params(request, operation)
   local query, body = request.query or "", request.body or ""
   if request.method == "GET" or request.method == "DELETE" and body == "" then return read_form(query) end
   if operation.version == 2 then return read_json(request) end
-  local kind = (request.headers["content-type"] or ""):lower()
-  if kind:find("multipart/form-data", 1, true) then
+  local kind = request.headers["content-type"] or FORM
+  if kind ~= FORM and kind:lower():find("multipart/form-data", 1, true) then
     local parts, wrong = host.multipart(body, request.headers["content-type"])
     if not parts then error(unreadable(wrong)) end
     return from_parts(parts, read_form(query))
@@ -242,9 +244,9 @@ local function open(box, request, request_id, ...)
   local headers, version = request.headers, version_of(request.headers)
   local kind, platform = accounts.authenticate(request)
   local operation, ids = routed(request, ...)
-  accounts.check_scope(kind, operation)
+  if kind ~= "sk" then accounts.check_scope(kind, operation) end
   local header = headers["stripe-account"]
-  local account = accounts.acting(box, platform, header)
+  local account = header and accounts.acting(box, platform, header) or platform
   local this = call.new(box, account, platform, {
     box = box, account = account, store = false, platform = false, tree = false, executed = false, -- room for all
     operation = operation, ids = ids, path = request.path, request_id = request_id, headers = headers,
@@ -252,8 +254,10 @@ local function open(box, request, request_id, ...)
     key = request.method ~= "GET" and headers["idempotency-key"] or nil,
     params = params.read(operation, raw_params(request, operation), version),
   })
-  this.tree = render.tree(this.params.expand)
-  if this.params.expand then render.check(operation, this.tree) end
+  if this.params.expand then
+    this.tree = render.tree(this.params.expand)
+    render.check(operation, this.tree)
+  end
   return this
 end
 
@@ -272,7 +276,8 @@ local function run(this)
   if not result then error(err) end
   local body, content_type = body_of(this, result)
   local headers = {
-    ["Content-Type"] = content_type, ["Request-Id"] = this.request_id, ["Stripe-Version"] = this.version,
+    ["Content-Type"] = content_type, ["Request-Id"] = this.request_id,
+    ["Stripe-Version"] = this.version or spec.version,
   }
   return { status = result.status_code or 200, headers = headers, body = body }
 end

@@ -59,17 +59,22 @@ function params.plain(raw)
   return result
 end
 
+-- Whether a raw value is what a type reads as it is: most are, and names for messages would be made for nothing.
+local function is_text(raw, t)
+  return t.kind == "string" and type(raw) == "string" and raw ~= "" and #raw <= MOST_TEXT and t.name ~= "currency"
+end
+
 local function value_of(raw, t, path)
   local kind = t.kind
   if raw == null or raw == "" and kind ~= "enum" then
     if t.nullable or t.emptyable then return null end
     error(errors.empty(path))
   end
-  if kind == "string" and t.name == "currency" then return params.currency(raw, path) end
   return read[kind](raw, t, path)
 end
 
-function read.string(raw, _, path)
+function read.string(raw, t, path)
+  if t and t.name == "currency" then return params.currency(raw, path) end
   if type(raw) ~= "string" then error(errors.bad("string", path, raw)) end
   if #raw > MOST_TEXT then
     error(errors.invalid { message = ("Invalid string: %s is too long"):format(path), param = path })
@@ -176,11 +181,16 @@ end
 
 function read.map(raw, t, path)
   if type(raw) ~= "table" then error(errors.bad("object", path, raw)) end
-  local values = {}
-  for _, key in ipairs(keys_of(raw)) do
+  local values, of, keys = {}, t.of, keys_of(raw)
+  for i = 1, #keys do
+    local key = keys[i]
     local value = raw[key]
-    local unset = t.metadata and (value == "" or value == null)
-    values[tostring(key)] = unset and null or value_of(value, t.of, nested(path, key))
+    if t.metadata and (value == "" or value == null) then
+      value = null
+    elseif not is_text(value, of) then
+      value = value_of(value, of, nested(path, key))
+    end
+    values[type(key) == "string" and key or tostring(key)] = value
   end
   if t.metadata then check_metadata(values, path) end
   return values
@@ -248,7 +258,8 @@ local function read_fields(raw, by_name, required, path, more)
   end
   for i = 1, #keys do
     local key = keys[i]
-    values[key] = value_of(raw[key], more and more[key] or by_name[key], path and nested(path, key) or key)
+    local value, t = raw[key], more and more[key] or by_name[key]
+    values[key] = is_text(value, t) and value or value_of(value, t, nested(path, key))
   end
   return values
 end

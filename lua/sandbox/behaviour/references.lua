@@ -57,19 +57,16 @@ local function check_ids(call, kinds, value, path)
   for i, id in ipairs(value) do check_id(call, kinds, id, path .. "[" .. (i - 1) .. "]") end
 end
 
--- The parameters of a type that hold ids, found once: {name → kinds}, and those with such inside: {name → their
+-- The parameters of a type that hold ids: {name → kinds}, and those with such inside: {name → their
 -- fields}.
 local function plan_of(operation, t)
-  if not t.plan then
-    local plan = { ids = {}, below = {} }
-    t.plan = plan
-    for _, field in ipairs(t.fields) do
-      local inner = field.kind == "array" and field.of or field
-      plan.ids[field.name] = kinds_named(operation, field)
-      if inner.kind == "object" then plan.below[field.name] = inner end
-    end
+  local plan = { ids = {}, below = {} }
+  for _, field in ipairs(t.fields) do
+    local inner = field.kind == "array" and field.of or field
+    plan.ids[field.name] = kinds_named(operation, field)
+    if inner.kind == "object" then plan.below[field.name] = inner end
   end
-  return t.plan
+  return plan
 end
 
 local check
@@ -84,9 +81,11 @@ local function check_below(call, t, value, path)
 end
 
 function check(call, t, values, path)
-  local plan = plan_of(call.operation, t)
+  local plan = t.plan or plan_of(call.operation, t)
+  t.plan = plan
+  local ids, below = plan.ids, plan.below
   for name, value in pairs(values) do
-    local kinds, inner = plan.ids[name], plan.below[name]
+    local kinds, inner = ids[name], below[name]
     if kinds or inner then
       local at = path and path .. "[" .. name .. "]" or name
       if kinds then check_ids(call, kinds, value, at) else check_below(call, inner, value, at) end

@@ -11,6 +11,9 @@ local shape = require "sandbox.shape"
 local spec = require "sandbox.spec"
 
 local render = {
+  --- The tree that expands nothing.
+  unexpanded = {},
+
   --- How lists are made that no operation lists: ["subscription.items"] = function(call, object) → objects, url
   embedded = {},
 }
@@ -21,11 +24,9 @@ local function cannot_expand(path)
   return errors.invalid { message = ("This property cannot be expanded (%s)."):format(path), param = "expand" }
 end
 
-local none = {}
-
 --- The tree of an `expand` parameter; raises the API's error for one that is too deep.
 function render.tree(paths)
-  if type(paths) ~= "table" then return none end
+  if type(paths) ~= "table" then return render.unexpanded end
   local tree = {}
   for _, path in ipairs(paths) do
     local node, depth = tree, 0
@@ -205,7 +206,7 @@ function render.object(call, object, tree)
       shown[field.name] = embedded_list(call, object, field, {})
     end
   end
-  if next(tree) == nil then return shown end
+  if tree == render.unexpanded or next(tree) == nil then return shown end
   return render.fields(call, shown, kind.by_name, tree)
 end
 
@@ -222,7 +223,7 @@ end
 
 --- What an operation returned, as its reply shows it. Pages hold stored objects until here.
 function render.result(call, result)
-  local tree = call.tree or {}
+  local tree = call.tree or render.unexpanded
   if result.object ~= "list" and result.object ~= "search_result" then return render.object(call, result, tree) end
   local page = host.fields(result)
   page.data = show_all(call, result.data, tree.data or {})

@@ -47,7 +47,7 @@ end
 -- Puts beside a kind's state what makes it fast; the number of each id's row is counted anew.
 local function open_kind(self, kind)
   local state = self.state.kinds[kind] or { rows = host.array {}, deleted = {} }
-  local of = { rows = state.rows, deleted = state.deleted, numbers = {}, indexes = {}, shown = {} }
+  local of = { rows = state.rows, deleted = state.deleted, numbers = {}, indexes = false, shown = {} }
   of.prefix = prefix_of(kind)
   self.state.kinds[kind], self.kinds[kind] = state, of
   for number, object in ipairs(of.rows) do
@@ -95,6 +95,7 @@ end
 
 local function index_of(self, kind, field)
   local of = kind_of(self, kind)
+  of.indexes = of.indexes or {}
   local index = of.indexes[field]
   if not index then
     index = {}
@@ -109,6 +110,7 @@ local function index_of(self, kind, field)
 end
 
 local function each_index(self, of, object, change)
+  if not of.indexes then return end
   for field, index in pairs(of.indexes) do
     local value = field_of(self, object, field)
     if value ~= nil then change(index, value, of.numbers[object.id]) end
@@ -137,7 +139,7 @@ function Store:insert(object, parent)
   of.deleted[id] = nil
   of.numbers[id] = number
   if parent then self.state.parents[id] = parent end
-  if next(of.indexes) then each_index(self, of, object, index_add) end
+  if of.indexes then each_index(self, of, object, index_add) end
   return object
 end
 
@@ -279,8 +281,9 @@ local function nothing() end
 
 --- for object in store:newest("charge", {customer = id}): the newest first; the fields of `filters` equal its values.
 function Store:newest(kind, filters)
-  local rows = kind_of(self, kind).rows
-  if #rows == 0 then return nothing end
+  local state = self.state.kinds[kind]
+  if not state or #state.rows == 0 then return nothing end
+  local rows = state.rows
   filters = filters or everything
   local field, value = next(filters)
   local numbers = field and self:indexed(kind, field, value)

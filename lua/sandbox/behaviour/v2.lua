@@ -12,6 +12,7 @@ local fixtures = require "sandbox.fixtures"
 local generic = require "sandbox.generic"
 local host = require "sandbox.host"
 local lists = require "sandbox.lists"
+local meters = require "sandbox.flows.meters"
 local spec = require "sandbox.spec"
 
 local null, array, contains = host.null, host.array, common.contains
@@ -23,6 +24,14 @@ local v2 = {
 
 --- Seconds as v2 writes them.
 function v2.time(seconds) return os.date("!%Y-%m-%dT%H:%M:%S.000Z", seconds) end
+
+--- The seconds of such a time, of UTC.
+function v2.seconds(time)
+  local year, month, day, hour, min, sec = time:match "^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)"
+  if not year then return nil end
+  local here = os.time { year = year, month = month, day = day, hour = hour, min = min, sec = sec, isdst = false }
+  return here + (here - os.time(os.date("!*t", here)))
+end
 
 local function stamp(call, seconds) return v2.time(call:now() + (seconds or 0)) end
 
@@ -305,10 +314,20 @@ creates["v2.billing.meter_event_session.create"] = function(call)
   return { expires_at = stamp(call, SESSION), authentication_token = authentication }
 end
 
--- Meter events have no id: nobody can ask for one, and none is kept.
+local function keep(call, told)
+  local times = {}
+  for i, event in ipairs(told) do
+    times[i] = event.timestamp and v2.seconds(event.timestamp)
+    refuse_if(event.timestamp and not times[i], "invalid_fields", "timestamp must be a time as in RFC 3339.")
+  end
+  for i, event in ipairs(told) do meters.keep(call, event, times[i]) end
+end
+
+-- Meter events have no id: nobody can ask for one.
 own["v2.billing.meter_events.create"] = function(call)
   local event = build(call)
   if event.identifier == "" then event.identifier = host.id(32) end
+  keep(call, { event })
   return event
 end
 
@@ -317,6 +336,7 @@ own["v2.billing.meter_event_stream.create"] = function(call)
   local ends = tostring(call.headers.authorization):match "mes_test_acct_%w+_(%x+)_"
   refuse_if(ends and tonumber(ends, 16) <= call:now(),
     "temporary_session_expired", "The session of this token has ended. Create another one.")
+  keep(call, call.params.events)
   return { binary = "" }
 end
 

@@ -46,7 +46,10 @@ function flow.refund(call, fee, amount, params)
   local taken = ledger.post(call, "application_fee_refund", refund, -amount, { of = fee.balance_transaction })
   call.store:update(refund, { balance_transaction = taken.id })
   local there = call:on(fee.account) -- nil once the account has left
-  if there then ledger.post(there, "application_fee_refund", refund, amount) end
+  local payment = there and there.store:get("charge", fee.charge)
+  if there then
+    ledger.post(there, "application_fee_refund", refund, amount, { of = payment and payment.balance_transaction })
+  end
   local refunded = fee.amount_refunded + amount
   call:apply(fee, { amount_refunded = refunded, refunded = refunded == fee.amount }, "application_fee.refunded")
   return refund

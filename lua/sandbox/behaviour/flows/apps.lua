@@ -62,10 +62,11 @@ local function grant(call, account)
   }
 end
 
--- A code makes an account, once.
+-- A code, "ac_" and letters, makes an account, once.
 local function grant_by_code(call, code)
   local tokens = tokens_of(call)
   if not code then return refuse("invalid_request", "No authorization code was given.") end
+  if not code:find "^ac_%w+$" then return refuse("invalid_grant", "This authorization code does not exist.") end
   if tokens[code] then return refuse("invalid_grant", "This authorization code has been used already.") end
   local joining = common.with(call, { type = "standard" }, spec.operation "accounts.create")
   tokens[code] = accounts.operations["accounts.create"](joining).id

@@ -55,7 +55,7 @@ function cash.unapply(call, intent)
   local private, customer = call:note(intent), call.store:get("customer", intent.customer)
   local back = (private.funded or 0) - intent.amount_received
   private.funded = nil
-  if back <= 0 or not customer then return end
+  if back <= 0 then return end
   post(call, customer, "unapplied_from_payment", back, intent.currency, { payment_intent = intent.id })
 end
 

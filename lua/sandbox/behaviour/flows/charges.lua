@@ -39,11 +39,18 @@ local TAKEN = {
 
 local function is_direct(call) return call.store ~= call.platform end
 
+-- The platform keeps its share as a fee of all, or as what it does not transfer.
+local function check_shares(fee, data)
+  refuse_if(given(fee) and data and given(data.amount), "`transfer_data[amount]` and `application_fee_amount` exclude"
+    .. " each other.", "transfer_data[amount]", "parameters_exclusive")
+end
+
 local function check_platform(call, fields)
   local data, fee = given(fields.transfer_data), given(fields.application_fee_amount)
   if data and data.destination and not call:on(data.destination) then
     error(errors.missing("destination", data.destination, "transfer_data[destination]"))
   end
+  check_shares(fee, data)
   refuse_if(data and data.amount and data.amount > fields.amount,
     "The transfer is larger than the payment.", "transfer_data[amount]")
   if not fee then return end
@@ -82,6 +89,7 @@ function charges.check_capture(call, charge, amount, fee)
   refuse_if(asked and not data, "This payment has no destination to transfer to.", "transfer_data")
   refuse_if(asked and asked.amount and asked.amount > charge.amount_captured + amount,
     "The transfer is larger than what is captured.", "transfer_data[amount]")
+  check_shares(fee or charge.application_fee_amount, asked or data)
   charges.check(call, common.as_changed(charge, {
     amount = amount, application_fee_amount = fee or null,
     transfer_data = data and { destination = data.destination } or null,

@@ -139,9 +139,11 @@ end
 
 -- What a customer pays with goes with it.
 flow.operations["customers.delete"] = function(call)
-  local owned = {}
+  local owned, customer = {}, call:target()
+  refuse_if(given(cash.operations["customers.cash_balance.retrieve"](call).available), -- payments may still credit it
+    "Customer %s has a cash balance: it cannot be deleted.", nil, nil, customer.id)
   for _, kind in ipairs { "payment_method", "card", "bank_account" } do
-    for object in call.store:newest(kind, { customer = call:target().id }) do owned[#owned + 1] = object end
+    for object in call.store:newest(kind, { customer = customer.id }) do owned[#owned + 1] = object end
   end
   for _, object in ipairs(owned) do
     if object.object == "payment_method" then methods.detach(call, object) else call.store:delete(object) end

@@ -38,7 +38,10 @@ local function move(call, payout, status, changes)
     local back = ledger.post(call, step.returns, payout, payout.amount, { source_type = payout.source_type })
     changes.failure_balance_transaction = back.id
   end
-  return call:apply(payout, changes, step.event)
+  call:apply(payout, changes, step.event)
+  local original = step.returns and given(payout.original_payout)
+  if original then call:apply(call.store:get("payout", original), { reversed_by = common.null }) end
+  return payout
 end
 
 local function fail(call, payout, code)

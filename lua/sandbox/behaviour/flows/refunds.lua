@@ -197,7 +197,6 @@ refunds.operations["refunds.create"] = function(call)
   if call.params.origin == "customer_balance" then return refund_balance(call) end
   local charge = charge_of(call)
   check_refundable(call, charge)
-  if of_cash(charge) then call:find("customer", charge.customer, "charge") end
   return make(call, charge, amount_of(call, charge), reverses(call, charge), fee_of(call, charge))
 end
 
