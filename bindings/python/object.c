@@ -179,8 +179,10 @@ static int assign(object *o, PyObject *name, PyObject *v) {
   PyObject *fields = all_fields(o);
   if (!fields) return -1;
   int status = v ? PyDict_SetItem(fields, name, v) : PyDict_DelItem(fields, name);
-  if (status == 0 && !o->changed) o->changed = PySet_New(NULL);
-  return status == 0 && o->changed ? PySet_Add(o->changed, name) : -1;
+  bool own = PyUnicode_GetLength(name) > 0 && PyUnicode_ReadChar(name, 0) == '_'; /* the program's: it is not sent */
+  if (status < 0 || own) return status;
+  if (!o->changed) o->changed = PySet_New(NULL);
+  return o->changed ? PySet_Add(o->changed, name) : -1;
 }
 
 static int setattro(object *o, PyObject *name, PyObject *v) {

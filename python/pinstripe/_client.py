@@ -83,6 +83,10 @@ class Requestor:
     def over(self, options):
         return Requestor(self.config, options)
 
+    def kept(self, options):
+        """What the answers to a call with these options remember: the configuration as it is now."""
+        return self.scoped(options) if options else self
+
     def merged(self, options):
         """This requestor's options and those of one call."""
         if not options:
@@ -95,7 +99,7 @@ class Requestor:
     def call(self, operation, ids, params=None, options=None):
         params, options, tend = prepare(params, options) if operation[3] in FILES else (params, options, None)
         config, merged = self.config, self.merged(options)
-        origin = self.scoped(options) if options else self
+        origin = self.kept(options)
         if tend or config.is_driven or _drive.listener():
             exchange = _core.begin(config.handle, operation, ids, params, merged)
             _drive.run(config, exchange, tend)
@@ -108,7 +112,7 @@ class Requestor:
         params, options, tend = prepare(params, options) if operation[3] in FILES else (params, options, None)
         exchange = _core.begin(self.config.handle, operation, ids, params, self.merged(options))
         await _drive.run_async(self.config, exchange, tend)
-        found = _core.end(exchange, operation, params, self.scoped(options or {}))
+        found = _core.end(exchange, operation, params, self.kept(options))
         return self.finish(found, operation, True) if type(found) is _core.Reply else found
 
     def finish(self, reply, operation, is_async=False):
@@ -131,7 +135,7 @@ class Requestor:
 
     def finish_request(self, exchange, params, options):
         reply = checked(_core.exchange_result(exchange))
-        return as_page(reply.object(self.scoped(options) if options else self, params, None))
+        return as_page(reply.object(self.kept(options), params, None))
 
     def request(self, method, path, params=None, options=None):
         begun = self.begin_request(method, path, params, options)
@@ -501,9 +505,9 @@ class GlobalConfig:
         mark = (repr(options), id(http_client))
         config = self.known.get(mark)
         if config is None or config.http_client is not http_client:
-            config = self.known[mark] = self.make(options, http_client)
-            while len(self.known) > MOST_CONFIGS:
-                self.known.pop(next(iter(self.known)))
+            config = self.make(options, http_client)
+            lately = list(self.known.items())[1 - MOST_CONFIGS :]
+            self.known = dict([*lately, (mark, config)])  # a new one: other threads may be reading the old one
         return config
 
     def make(self, options, http_client):
@@ -541,6 +545,9 @@ class GlobalRequestor(Requestor):
 
     def over(self, options):
         return GlobalRequestor(options)
+
+    def kept(self, options):
+        return Requestor(self.config, self._options).kept(options)
 
 
 global_requestor = GlobalRequestor()

@@ -44,6 +44,8 @@ class HTTPClient:
 
     def join(self, options):
         """Adds what it says to a client's options; returns the transport that it is, or None."""
+        if hasattr(self, "request_with_retries") or hasattr(self, "request_with_retries_async"):
+            raise TypeError(f"{type(self).__name__}: request_with_retries is never called; override request instead")
         fallback = self._async_fallback_client
         is_async = self.has_own("request_async") or (fallback is not None and fallback.has_own("request_async"))
         if self.has_own("request") or is_async:
@@ -59,13 +61,20 @@ class HTTPClient:
         return None
 
     def _send(self, request):
-        body, status, headers = self.request(request.method.lower(), request.url, request.headers, request.body)
+        body, status, headers = self.request(*arguments(request))
         return status, headers, body
 
     async def _send_async(self, request):
-        asked = request.method.lower(), request.url, request.headers, request.body
-        body, status, headers = await self.request_async(*asked)
+        body, status, headers = await self.request_async(*arguments(request))
         return status, headers, body
+
+
+def arguments(request):
+    """Of `request`, as stripe-python gives them: the data is text, but for an upload."""
+    data, headers = request.body, request.headers
+    if data is not None and not headers.get("Content-Type", "").startswith("multipart/"):
+        data = data.decode()
+    return request.method.lower(), request.url, headers, data
 
 
 def timeouts(timeout):

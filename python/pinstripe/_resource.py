@@ -82,8 +82,8 @@ class Method:
             if me is None and rest and isinstance(rest[0], cls):
                 me, rest = rest[0], rest[1:]
             if me is not None and len(rest) >= self.operation[2]:
-                me = None if self.operation[2] else me  # called with all ids, as a class method
-            if me is not None and self.operation[2]:
+                me = None  # called with all ids, or without need of any: as a class method
+            if me is not None:
                 rest = (ident_of(me), *rest)
             run = self.run_async if self.is_async else self.run
             return run(me, take_ids(self.operation, rest, params), params, cls)
@@ -110,8 +110,14 @@ class Method:
 
 
 def settle(me, found):
-    """What a method returns: the object itself, brought up to date, if the reply is of its class."""
-    return _core.adopt(me, found) if me is not None and type(me) is type(found) else found
+    """What a method returns: the object itself, brought up to date, if the reply is of its class. The options of one
+    call are not the object's."""
+    if me is None or type(me) is not type(found):
+        return found
+    origin = requestor_of(me)
+    _core.adopt(me, found)
+    _core.set_origin(me, origin)
+    return me
 
 
 def ident_of(o):

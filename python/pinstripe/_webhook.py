@@ -42,9 +42,9 @@ def seconds(tolerance):
     """The core's tolerance in whole seconds, a part of one counting as one: 0 is no check of the time."""
     if tolerance is None:
         return 0
-    if not 0 <= tolerance < 2**31:
+    if not tolerance >= 0:
         raise ValueError(f"the tolerance must be None or a number of seconds, 0 or more, not {tolerance!r}")
-    return math.ceil(tolerance)
+    return math.ceil(min(tolerance, 2**31 - 1))
 
 
 def clock(now):

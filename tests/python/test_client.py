@@ -71,6 +71,13 @@ class Construction(unittest.TestCase):
         client = pinstripe.StripeClient(KEY, http_client=Mine())
         self.assertEqual(client.v1.balance.retrieve().last_response.request_id, "req_mine")
         self.assertEqual(seen, [("get", "https://api.stripe.com/v1/balance", None)])
+        client.v1.customers.create({"name": "Grün", "metadata": {"a": "1"}})
+        self.assertEqual(seen.pop()[2], "name=Gr%C3%BCn&metadata[a]=1")
+        client.v1.files.create({"purpose": "dispute_evidence", "file": b"\xff"})
+        self.assertIn(b"\xff", seen.pop()[2])
+        retries = type("Retries", (pinstripe.RequestsClient,), {"request_with_retries": lambda self, *args: None})
+        with self.assertRaisesRegex(TypeError, "Retries: request_with_retries is never called; override request"):
+            pinstripe.StripeClient(KEY, http_client=retries())
         with self.assertRaisesRegex(ValueError, "ca_file"):
             pinstripe.StripeClient(KEY, http_client=pinstripe.RequestsClient(verify_ssl_certs=False))
         own = pinstripe.StripeClient(KEY, http_client=Mine(verify_ssl_certs=False))  # its own business

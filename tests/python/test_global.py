@@ -1,6 +1,8 @@
 """The global style: the module's configuration, class methods and instance methods."""
 
 import asyncio
+import sys
+import threading
 import unittest
 import warnings
 
@@ -20,7 +22,7 @@ class Global(unittest.TestCase):
         self.addCleanup(setattr, pinstripe, "default_http_client", None)
 
     def answer(self, method, url, headers, post_data):
-        self.sent.append((method, url.partition("stripe.com")[2], (post_data or b"").decode(), headers))
+        self.sent.append((method, url.partition("stripe.com")[2], post_data or "", headers))
         return self.replies.pop(0) if self.replies else "{}", 200, {}
 
     def check(self, call, *expected, reply=None):
@@ -171,6 +173,64 @@ class Global(unittest.TestCase):
         pinstripe.default_http_client = None
         with self.assertRaisesRegex(ValueError, "verify_ssl_certs must be True"):
             pinstripe.Balance.retrieve()
+
+    def keys_of(self, *calls):
+        """The keys that the calls were sent with."""
+        for call in calls:
+            call()
+        return [sent[3]["Authorization"].rpartition(" ")[2] for sent in self.sent[-len(calls) :]]
+
+    def test_what_was_answered_keeps_the_configuration_of_its_call(self):
+        page = (
+            '{"object": "list", "url": "/v1/charges", "has_more": true, "data": [{"id": "ch_1", "object": "charge"}]}'
+        )
+        intent = '{"id": "pi_1", "object": "payment_intent"}'
+        self.replies = [intent, page, intent, intent, page, page.replace("true", "false")]
+        held, charges = pinstripe.PaymentIntent.create(), pinstripe.Charge.list()
+        later = asyncio.run(self.retrieve_async())
+        for key in ("sk_test_other", None):
+            pinstripe.api_key = key
+            self.assertEqual((held.api_key, later.api_key), (KEY, KEY))
+        pinstripe.api_key = "sk_test_other"
+        self.assertEqual(
+            self.keys_of(held.confirm, charges.next_page, lambda: list(charges.auto_paging_iter())), [KEY] * 3
+        )
+        self.assertEqual(self.keys_of(lambda: pinstripe.Charge.list()), ["sk_test_other"])
+
+    async def retrieve_async(self):
+        return await pinstripe.PaymentIntent.retrieve_async("pi_1")
+
+    def test_many_configurations_in_many_threads(self):
+        def change(n):
+            try:
+                for i in range(200):
+                    pinstripe.api_key = f"sk_test_{(n * 7 + i) % 60}"
+                    pinstripe.Balance.retrieve()
+            except Exception as e:
+                failures.append(e)
+
+        failures, interval = [], sys.getswitchinterval()
+        self.addCleanup(sys.setswitchinterval, interval)
+        sys.setswitchinterval(1e-5)
+        threads = [threading.Thread(target=change, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+
+    def test_what_needs_no_id_is_the_class_s_whoever_is_asked(self):
+        self.replies = [f'{{"id": "pi_{n}", "object": "payment_intent"}}' for n in range(2)]
+        first = pinstripe.PaymentIntent.create()
+        self.assertEqual((first.create(amount=5).id, first.id), ("pi_1", "pi_0"))
+
+    def test_the_options_of_one_call_are_not_the_object_s(self):
+        self.replies = ['{"id": "pi_1", "object": "payment_intent"}'] * 3
+        intent = pinstripe.PaymentIntent.create()
+        intent.confirm(stripe_account="acct_2").capture()
+        self.assertEqual(self.sent[1][3]["Stripe-Account"], "acct_2")
+        self.assertNotIn("Stripe-Account", self.sent[2][3])
+        self.assertIsNone(intent.stripe_account)
 
     def test_a_parameter_called_options(self):
         self.check(

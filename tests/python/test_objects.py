@@ -181,6 +181,14 @@ class Changing(unittest.TestCase):
         self.assertEqual(c.serialize(), {})
         c.save()  # sends nothing
 
+    def test_a_name_with_an_underscore_is_the_program_s_and_not_sent(self):
+        stage = Stage(CUSTOMER, CUSTOMER)
+        customer = stage.client().v1.customers.retrieve("cus_1")
+        customer._cached, customer.name = "gold", "B"
+        self.assertEqual(customer._cached, "gold")
+        customer.save()
+        self.assertEqual(stage.requests[1].body, b"name=B")
+
     def test_an_empty_answer_to_save(self):
         customer = Stage(CUSTOMER, (200, {}, b"")).client().v1.customers.retrieve("cus_1")
         customer.description = "d"

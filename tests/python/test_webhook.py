@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pickle
+import sys
 import time
 import unittest
 
@@ -64,7 +65,10 @@ class Snapshots(unittest.TestCase):
                 Webhook.construct_event(payload, header, secret)
             self.assertEqual(caught.exception.sig_header, header)
             self.assertNotIn(SECRET, str(caught.exception.__dict__))
-        Webhook.construct_event(EVENT, old, SECRET, tolerance=2000)
+        for tolerance in (2000, 10**10, sys.maxsize, float("inf")):
+            Webhook.construct_event(EVENT, old, SECRET, tolerance=tolerance)
+        with self.assertRaisesRegex(ValueError, "tolerance"):
+            Webhook.construct_event(EVENT, old, SECRET, tolerance=float("nan"))
         with self.assertRaises(pinstripe.SignatureVerificationError):
             Webhook.construct_event(EVENT, old, SECRET, tolerance=0.5)
         with self.assertRaisesRegex(ValueError, "tolerance"):
