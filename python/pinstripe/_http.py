@@ -45,7 +45,7 @@ class HTTPClient:
     def join(self, options):
         """Adds what it says to a client's options; returns the transport that it is, or None."""
         if hasattr(self, "request_with_retries") or hasattr(self, "request_with_retries_async"):
-            raise TypeError(f"{type(self).__name__}: request_with_retries is never called; override request instead")
+            raise TypeError(f"{type(self).__name__}: request_with_retries is never called; override request")
         fallback = self._async_fallback_client
         is_async = self.has_own("request_async") or (fallback is not None and fallback.has_own("request_async"))
         if self.has_own("request") or is_async:

@@ -102,9 +102,9 @@ class Method:
         return self.settle(me, await requestor.call_async(self.operation, ids, params, options), cls)
 
     def settle(self, me, found, cls):
-        """As below; what is retrieved and does not say what it is, is what was asked for."""
-        if me is None and type(found) is StripeObject and "object" not in found:
-            is_own = self.operation[0].endswith(".retrieve") and self.operation[8] == cls.OBJECT_NAME
+        """As below; what is retrieved is of the class that was asked for it: a program's own, too."""
+        if me is None and self.operation[0].endswith(".retrieve") and type(found) in cls.__mro__[1:]:
+            is_own = type(found) is not StripeObject or self.operation[8] == cls.OBJECT_NAME
             return _core.adopt(cls.__new__(cls), found) if is_own else found
         return settle(me, found)
 

@@ -76,7 +76,7 @@ class Construction(unittest.TestCase):
         client.v1.files.create({"purpose": "dispute_evidence", "file": b"\xff"})
         self.assertIn(b"\xff", seen.pop()[2])
         retries = type("Retries", (pinstripe.RequestsClient,), {"request_with_retries": lambda self, *args: None})
-        with self.assertRaisesRegex(TypeError, "Retries: request_with_retries is never called; override request"):
+        with self.assertRaisesRegex(TypeError, "Retries: request_with_retries is never called; override request$"):
             pinstripe.StripeClient(KEY, http_client=retries())
         with self.assertRaisesRegex(ValueError, "ca_file"):
             pinstripe.StripeClient(KEY, http_client=pinstripe.RequestsClient(verify_ssl_certs=False))

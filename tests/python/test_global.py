@@ -40,6 +40,15 @@ class Global(unittest.TestCase):
         self.assertEqual(charge.refresh().amount, 6)
         self.assertIsNot(type(pinstripe.Customer.retrieve_payment_method("cus_1", "pm_1")), pinstripe.Customer)
 
+    def test_what_is_retrieved_is_of_a_class_of_the_program_s_own(self):
+        class Mine(pinstripe.Customer):
+            def greet(self):
+                return f"Dear {self.name}"
+
+        self.replies = ['{"id": "cus_1", "object": "customer", "name": "Jenny"}']
+        mine = Mine.retrieve("cus_1")
+        self.assertEqual((type(mine), mine.greet(), mine.last_response.code), (Mine, "Dear Jenny", 200))
+
     def test_class_methods(self):
         c = pinstripe
         for call, *expected in [
