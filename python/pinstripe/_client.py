@@ -98,21 +98,21 @@ class Requestor:
 
     def call(self, operation, ids, params=None, options=None):
         params, options, tend = prepare(params, options) if operation[3] in FILES else (params, options, None)
-        config, merged = self.config, self.merged(options)
-        origin = self.kept(options)
-        if tend or config.is_driven or _drive.listener():
-            exchange = _core.begin(config.handle, operation, ids, params, merged)
-            _drive.run(config, exchange, tend)
+        origin, merged = self.kept(options), self.merged(options)
+        if tend or origin.config.is_driven or _drive.listener():
+            exchange = _core.begin(origin.config.handle, operation, ids, params, merged)
+            _drive.run(origin.config, exchange, tend)
             found = _core.end(exchange, operation, params, origin)
         else:
-            found = _core.call(config.handle, operation, ids, params, merged, origin)
+            found = _core.call(origin.config.handle, operation, ids, params, merged, origin)
         return self.finish(found, operation) if type(found) is _core.Reply else found
 
     async def call_async(self, operation, ids, params=None, options=None):
         params, options, tend = prepare(params, options) if operation[3] in FILES else (params, options, None)
-        exchange = _core.begin(self.config.handle, operation, ids, params, self.merged(options))
-        await _drive.run_async(self.config, exchange, tend)
-        found = _core.end(exchange, operation, params, self.kept(options))
+        origin, merged = self.kept(options), self.merged(options)
+        exchange = _core.begin(origin.config.handle, operation, ids, params, merged)
+        await _drive.run_async(origin.config, exchange, tend)
+        found = _core.end(exchange, operation, params, origin)
         return self.finish(found, operation, True) if type(found) is _core.Reply else found
 
     def finish(self, reply, operation, is_async=False):
@@ -133,19 +133,19 @@ class Requestor:
         exchange = _core.request(self.config.handle, method, path, params, self.merged(options))
         return self.config, exchange, tend
 
-    def finish_request(self, exchange, params, options):
+    def finish_request(self, exchange, params, origin):
         reply = checked(_core.exchange_result(exchange))
-        return as_page(reply.object(self.kept(options), params, None))
+        return as_page(reply.object(origin, params, None))
 
     def request(self, method, path, params=None, options=None):
-        begun = self.begin_request(method, path, params, options)
+        origin, begun = self.kept(options), self.begin_request(method, path, params, options)
         _drive.run(*begun)
-        return self.finish_request(begun[1], params, options)
+        return self.finish_request(begun[1], params, origin)
 
     async def request_async(self, method, path, params=None, options=None):
-        begun = self.begin_request(method, path, params, options)
+        origin, begun = self.kept(options), self.begin_request(method, path, params, options)
         await _drive.run_async(*begun)
-        return self.finish_request(begun[1], params, options)
+        return self.finish_request(begun[1], params, origin)
 
     def request_mixed(self, method, path, params):
         options, params = split(params)

@@ -209,6 +209,16 @@ class Global(unittest.TestCase):
     async def retrieve_async(self):
         return await pinstripe.PaymentIntent.retrieve_async("pi_1")
 
+    def test_the_configuration_may_change_while_a_call_is_under_way(self):
+        def send(*args):
+            pinstripe.api_key = "sk_test_other"
+            return '{"id": "pi_1", "object": "payment_intent"}', 200, {}
+
+        for retrieve in (lambda: asyncio.run(self.retrieve_async()), lambda: pinstripe.PaymentIntent.retrieve("pi_1")):
+            self.send, pinstripe.api_key = send, KEY
+            self.assertEqual(retrieve().api_key, KEY)
+            self.assertEqual(pinstripe.api_key, "sk_test_other")
+
     def test_many_configurations_in_many_threads(self):
         def change(n):
             try:
