@@ -57,8 +57,7 @@ static bool is_special(const ps_api_operation *op) {
 /* The params stay with what can be asked for again. */
 static PyObject *end(ps_exchange *x, const ps_api_operation *op, PyObject *params, PyObject *origin) {
   ps_result *result = ps_exchange_result(x);
-  bool ordinary = ps_result_ok(result) && !is_special(op) && !ps_result_header(result, "Stripe-Notice") &&
-                  ps_type(ps_data(result), NULL) != PS_NULL;
+  bool ordinary = ps_result_ok(result) && !is_special(op) && !ps_result_header(result, "Stripe-Notice");
   reply *r = (reply *)new_reply(result);
   if (!r) return NULL;
   r->origin = Py_NewRef(origin);
