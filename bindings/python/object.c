@@ -291,7 +291,8 @@ static PyObject *core_build(PyObject *Py_UNUSED(self), PyObject *args) {
   return o;
 }
 
-/* core.adopt(object, other): the object takes over what the other one is. */
+/* core.adopt(object, other): the object takes over what the other one is, but keeps the params of its own retrieval where
+ * the other one's call has none: `expand` outlives a confirm(). */
 static PyObject *core_adopt(PyObject *Py_UNUSED(self), PyObject *args) {
   object *o, *other;
   if (!PyArg_ParseTuple(args, "O!O!", object_type, &o, object_type, &other)) return NULL;
@@ -299,6 +300,7 @@ static PyObject *core_adopt(PyObject *Py_UNUSED(self), PyObject *args) {
   PyObject *fields = other->fields ? PyDict_Copy(other->fields) : NULL;
   if (other->fields && !fields) return NULL;
   if (other->top) other->reply->tops++;
+  if (other->reply && !other->reply->params && o->reply) other->reply->params = Py_XNewRef(o->reply->params);
   set_top(o, other->top);
   o->reply = (reply *)Py_XNewRef((PyObject *)other->reply);
   o->value = other->value;

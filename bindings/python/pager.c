@@ -60,8 +60,7 @@ static PyObject *pager_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUS
   if (!PyArg_ParseTuple(args, "OO!", &capsule, object_type, &list)) return NULL;
   ps_client *client = from_capsule(capsule, "ps_client");
   if (!client) return NULL;
-  if (!list->reply || !list->reply->result || !list->value)
-    return PyErr_Format(PyExc_ValueError, "not a page of a call");
+  if (!list->reply || !list->reply->result || !list->value) return PyErr_Format(PyExc_ValueError, "not a page");
   pager *p = allocate(type);
   if (!p) return NULL;
   p->origin = (reply *)Py_NewRef((PyObject *)list->reply);

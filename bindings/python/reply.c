@@ -58,7 +58,7 @@ static PyObject *reply_object(reply *r, PyObject *args) {
   PyObject *origin, *params, *class;
   if (!PyArg_ParseTuple(args, "OOO", &origin, &params, &class)) return NULL;
   put(&r->origin, Py_NewRef(origin));
-  put(&r->params, Py_NewRef(params));
+  put(&r->params, params == Py_None ? NULL : Py_NewRef(params));
   return read_as(r, class);
 }
 

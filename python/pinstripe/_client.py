@@ -140,12 +140,12 @@ class Requestor:
     def request(self, method, path, params=None, options=None):
         origin, begun = self.kept(options), self.begin_request(method, path, params, options)
         _drive.run(*begun)
-        return self.finish_request(begun[1], params, origin)
+        return self.finish_request(begun[1], params if method == "GET" else None, origin)
 
     async def request_async(self, method, path, params=None, options=None):
         origin, begun = self.kept(options), self.begin_request(method, path, params, options)
         await _drive.run_async(*begun)
-        return self.finish_request(begun[1], params, origin)
+        return self.finish_request(begun[1], params if method == "GET" else None, origin)
 
     def request_mixed(self, method, path, params):
         options, params = split(params)

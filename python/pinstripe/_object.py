@@ -56,7 +56,11 @@ class StripeObject(_core.Object, metaclass=ObjectType):
 
     def __init__(self, id=None, api_key=None, stripe_version=None, stripe_account=None, last_response=None, **params):
         options = {"api_key": api_key, "stripe_version": stripe_version, "stripe_account": stripe_account}
-        _core.set_origin(self, requestor_of(self).scoped({**params, **options}))
+        requestor = requestor_of(self).scoped({**params, **options})
+        _core.set_origin(self, requestor)
+        if params:  # those of refresh()
+            reply = _core.state(StripeObject._build({}, requestor), "reply")
+            _core.adopt(self, reply.object(requestor, params, StripeObject))
         if id:
             self["id"] = id
 
@@ -81,7 +85,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
     def last_response(self):
         """The response that the object came in; None for objects inside others."""
         reply = _core.state(self, "last")
-        if reply is None:
+        if reply is None or not reply.status:
             return None
         from ._response import StripeResponse
 
@@ -151,15 +155,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
         return _core.build(cls, values, requestor)
 
     def refresh_from(
-        self,
-        values,
-        api_key=None,
-        partial=False,
-        stripe_version=None,
-        stripe_account=None,
-        last_response=None,
-        *,
-        api_mode="V1",
+        self, values, api_key=None, partial=False, stripe_version=None, stripe_account=None, last_response=None, **_
     ):
         options = {"api_key": api_key, "stripe_version": stripe_version, "stripe_account": stripe_account}
         requestor = requestor_of(self).scoped(options)

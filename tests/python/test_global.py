@@ -40,6 +40,31 @@ class Global(unittest.TestCase):
         self.assertEqual(charge.refresh().amount, 6)
         self.assertIsNot(type(pinstripe.Customer.retrieve_payment_method("cus_1", "pm_1")), pinstripe.Customer)
 
+    def test_refresh_asks_with_the_params_of_the_retrieval_whatever_was_done_since(self):
+        intent = '{"id": "pi_1", "object": "payment_intent", "description": "old"}'
+        asked = "get", "/v1/payment_intents/pi_1?expand[0]=customer"
+        for made in (pinstripe.PaymentIntent.retrieve, pinstripe.PaymentIntent):
+            self.replies = [intent] * 5
+            found = made("pi_1", expand=["customer"])
+            found.refresh()
+            self.assertEqual(self.sent.pop()[:2], asked)
+            found.confirm(return_url="https://example.com", expand=["latest_charge"])
+            found.description = "new"
+            found.save()
+            found.refresh()
+            self.assertEqual(self.sent.pop()[:2], asked)
+
+    def test_refresh_sends_nothing_of_what_was_saved(self):
+        self.replies = ['{"id": "cus_1", "object": "customer"}'] * 3
+        customer = pinstripe.Customer.create(name="Jenny", expand=["sources"])
+        customer.name = "Rosen"
+        customer.save()
+        customer.refresh()
+        self.assertEqual(self.sent.pop()[:2], ("get", "/v1/customers/cus_1"))
+
+    def test_what_was_only_named_has_no_response(self):
+        self.assertIsNone(pinstripe.Customer("cus_1", expand=["sources"]).last_response)
+
     def test_what_is_retrieved_is_of_a_class_of_the_program_s_own(self):
         class Mine(pinstripe.Customer):
             def greet(self):
