@@ -175,11 +175,11 @@ static int assign(object *o, PyObject *name, PyObject *v) {
     PyErr_SetString(PyExc_TypeError, "the names of fields are str");
     return -1;
   }
-  if (v && PyUnicode_Check(v) && PyUnicode_GetLength(v) == 0) return refuse_empty(name);
+  bool own = PyUnicode_GetLength(name) > 0 && PyUnicode_ReadChar(name, 0) == '_'; /* the program's: it is not sent */
+  if (!own && v && PyUnicode_Check(v) && PyUnicode_GetLength(v) == 0) return refuse_empty(name);
   PyObject *fields = all_fields(o);
   if (!fields) return -1;
   int status = v ? PyDict_SetItem(fields, name, v) : PyDict_DelItem(fields, name);
-  bool own = PyUnicode_GetLength(name) > 0 && PyUnicode_ReadChar(name, 0) == '_'; /* the program's: it is not sent */
   if (status < 0 || own) return status;
   if (!o->changed) o->changed = PySet_New(NULL);
   return o->changed ? PySet_Add(o->changed, name) : -1;

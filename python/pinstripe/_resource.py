@@ -10,6 +10,8 @@ An object's home is the service whose path is its name's plural (Customer: /v1/c
 
 The rule stands in _naming.py, with what stripe-python has beside it. Each method has its `_async` twin."""
 
+from types import MethodType
+
 from . import _core, _naming
 from ._client import global_requestor, split
 from ._object import APIResource, StripeObject, quote, requestor_of
@@ -66,47 +68,57 @@ def refuse_id(why):
     raise InvalidRequestError(f"Could not determine which URL to request: {why}. ID should be a str", "id")
 
 
-class Method:
-    """A descriptor: of the class, with all ids; of an object, whose id comes first and which takes its own new
-    state."""
+class Method(classmethod):
+    """Of the class, with all ids; and of an object, whose id comes first and which takes its own new state."""
 
-    def __init__(self, operation, is_async=False):
-        self.operation, self.is_async = operation, is_async
+    def __get__(self, o, cls=None):
+        return MethodType(self.__func__, cls if o is None else o)
 
-    def __get__(self, o, cls):
-        return self.bind(o, cls)
 
-    def bind(self, o, cls):
-        def method(*args, **params):
-            me, rest = o, args
-            if me is None and rest and isinstance(rest[0], cls):
-                me, rest = rest[0], rest[1:]
-            if me is not None and len(rest) >= self.operation[2]:
-                me = None  # called with all ids, or without need of any: as a class method
-            if me is not None:
-                rest = (ident_of(me), *rest)
-            run = self.run_async if self.is_async else self.run
-            return run(me, take_ids(self.operation, rest, params), params, cls)
+class HelperMethod(Method):
+    """Of Customer.TestHelpers: its objects stand for a customer."""
 
-        method.__name__ = self.operation[0].rpartition(".")[2]
-        return method
+    def __get__(self, helpers, cls=None):
+        return super().__get__(helpers and helpers.resource, cls)
 
-    def run(self, me, ids, params, cls):
-        options, params = split(params)
-        requestor = requestor_of(me) if me is not None else global_requestor
-        return self.settle(me, requestor.call(self.operation, ids, params, options), cls)
 
-    async def run_async(self, me, ids, params, cls):
-        options, params = split(params)
-        requestor = requestor_of(me) if me is not None else global_requestor
-        return self.settle(me, await requestor.call_async(self.operation, ids, params, options), cls)
+def new_function(cls, name, operation):
+    def call(target, /, *args, **params):
+        me, cls, requestor, asked = begin(operation, target, args, params)
+        return conclude(me, cls, asked[0], requestor.call(*asked))
 
-    def settle(self, me, found, cls):
-        """As below; what is retrieved is of the class that was asked for it: a program's own, too."""
-        if me is None and self.operation[0].endswith(".retrieve") and type(found) in cls.__mro__[1:]:
-            is_own = type(found) is not StripeObject or self.operation[8] == cls.OBJECT_NAME
-            return _core.adopt(cls.__new__(cls), found) if is_own else found
-        return settle(me, found)
+    async def call_async(target, /, *args, **params):
+        me, cls, requestor, asked = begin(operation, target, args, params)
+        return conclude(me, cls, asked[0], await requestor.call_async(*asked))
+
+    function = call_async if name.endswith("_async") else call
+    function.__name__, function.__qualname__ = name, f"{cls.__qualname__}.{name}"
+    function.__module__, function.__doc__ = cls.__module__, f"{operation[6]} {operation[7]}"
+    return function
+
+
+def begin(operation, target, args, params):
+    """Whom the call is about, or None; of which class; who makes it, and how."""
+    cls = target if isinstance(target, type) else type(target)
+    me = target if target is not cls else None
+    if me is None and args and isinstance(args[0], cls):
+        me, args = args[0], args[1:]
+    if operation[0] == "accounts.retrieve" and not any((*args, params.get("id"))):
+        operation, args = _core.resolve("accounts", "retrieve_current"), ()  # the key's own
+        params.pop("id", None)
+    if me is not None and len(args) >= operation[2]:
+        me = None  # called with all ids, or without need of any: as a class method
+    ids = take_ids(operation, args if me is None else (ident_of(me), *args), params)
+    options, params = split(params)
+    return me, cls, requestor_of(me) if me is not None else global_requestor, (operation, ids, params, options)
+
+
+def conclude(me, cls, operation, found):
+    """As below; what is retrieved is of the class that was asked for it: a program's own, too."""
+    if me is None and operation[0].endswith(".retrieve") and type(found) in cls.__mro__[1:]:
+        is_own = type(found) is not StripeObject or operation[8] == cls.OBJECT_NAME
+        return _core.adopt(cls.__new__(cls), found) if is_own else found
+    return settle(me, found)
 
 
 def settle(me, found):
@@ -127,18 +139,11 @@ def ident_of(o):
     return refuse_id(f"{type(o).__name__} instance has invalid ID: {ident!r}")
 
 
-class HelperMethod(Method):
-    """Of Customer.TestHelpers: its objects stand for a customer."""
-
-    def __get__(self, helpers, cls):
-        return self.bind(helpers.resource if helpers is not None else None, cls)
-
-
 def helpers_class(cls, operations):
     names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.TestHelpers", "_resource_cls": cls}
     for name, operation in operations.items():
-        names[name] = HelperMethod(operation)
-        names[f"{name}_async"] = HelperMethod(operation, True)
+        for method in (name, f"{name}_async"):
+            names[method] = HelperMethod(new_function(cls, method, operation))
 
     def __init__(self, resource):
         self.resource = resource
@@ -170,7 +175,7 @@ def attribute(cls, name):
     if base in _naming.BY_HAND.get(cls.OBJECT_NAME, ()):
         return by_hand(*_naming.BY_HAND[cls.OBJECT_NAME][base], base != name)
     if operations.get(base):
-        return special(cls, base, operations[base], base != name)
+        return Method(new_function(cls, name, operations[base]))
     if (
         base in ("auto_paging_iter", "search_auto_paging_iter")
         and ("search" if base[0] == "s" else "list") in operations
@@ -183,24 +188,6 @@ def attribute(cls, name):
             else property(lambda o: cls.TestHelpers(o))
         )
     return None
-
-
-class AccountRetrieve(Method):
-    """Account.retrieve() without an id is the key's own account."""
-
-    def bind(self, o, cls):
-        def method(id=None, **params):
-            method = Method.bind(
-                self if id else Method(_core.resolve("accounts", "retrieve_current"), self.is_async), o, cls
-            )
-            return method(*(id,) if id else (), **params)
-
-        return method
-
-
-def special(cls, name, operation, is_async):
-    known = AccountRetrieve if (cls.OBJECT_NAME, name) == ("account", "retrieve") else Method
-    return known(operation, is_async)
 
 
 # Paths

@@ -1,10 +1,13 @@
 """The global style: the module's configuration, class methods and instance methods."""
 
 import asyncio
+import inspect
+import pickle
 import sys
 import threading
 import unittest
 import warnings
+from unittest import mock
 
 import pinstripe
 from pinstripe import _core, _resource
@@ -64,6 +67,19 @@ class Global(unittest.TestCase):
 
     def test_what_was_only_named_has_no_response(self):
         self.assertIsNone(pinstripe.Customer("cus_1", expand=["sources"]).last_response)
+
+    def test_methods_are_functions_that_can_be_mocked_compared_and_pickled(self):
+        method = pinstripe.Customer.retrieve
+        self.assertEqual(method, pinstripe.Customer.retrieve)
+        self.assertEqual((method.__name__, method.__self__), ("retrieve", pinstripe.Customer))
+        self.assertEqual(pickle.loads(pickle.dumps(method)), method)
+        self.assertTrue(inspect.iscoroutinefunction(pinstripe.Customer.modify_async))
+        with mock.patch.object(pinstripe.Customer, "create_async", return_value=1):
+            self.assertEqual(asyncio.run(pinstripe.Customer.create_async(email="a")), 1)
+        with mock.patch.object(pinstripe.Customer, "create", autospec=True, return_value=1) as create:
+            self.assertEqual(pinstripe.Customer.create(email="a"), 1)
+        create.assert_called_once_with(email="a")
+        self.assertEqual(self.sent, [])
 
     def test_what_is_retrieved_is_of_a_class_of_the_program_s_own(self):
         class Mine(pinstripe.Customer):
