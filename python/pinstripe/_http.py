@@ -40,7 +40,7 @@ class HTTPClient:
         pass
 
     def has_own(self, method):
-        return getattr(type(self), method) is not getattr(HTTPClient, method)
+        return method in vars(self) or getattr(type(self), method) is not getattr(HTTPClient, method)
 
     def join(self, options):
         """Adds what it says to a client's options; returns the transport that it is, or None."""

@@ -73,19 +73,19 @@ def pages_async(page):
 
 
 def fast_pages(page):
+    items = given(page)
     if not more_follows(page):
-        return iter(given(page))
-    pager = new_pager(page)
-    return chain(halves(given(page), pager), pager)
+        return iter(items)
+    pager, half = new_pager(page), (len(items) + 1) // 2
+    return chain(items[:half], ahead(pager), items[half:], pager)
 
 
-def halves(items, pager):
-    half = (len(items) + 1) // 2
-    yield from items[:half]
+def ahead(pager):
+    """No item: asks for the next page. The items are not its own, as an exception of a signal would end it."""
     exchange = pager.exchange()
     if exchange:
         _core.plain_run(exchange, 0)
-    yield from items[half:]
+    yield from ()
 
 
 class Driven:

@@ -81,6 +81,12 @@ class Global(unittest.TestCase):
         create.assert_called_once_with(email="a")
         self.assertEqual(self.sent, [])
 
+    def test_an_http_client_whose_request_is_set_on_it_sends_nothing_else(self):
+        client = pinstripe.RequestsClient()
+        client.request = self.answer
+        pinstripe.default_http_client = client
+        self.check(lambda: pinstripe.Customer.retrieve("cus_1"), "get", "/v1/customers/cus_1")
+
     def test_what_is_retrieved_is_of_a_class_of_the_program_s_own(self):
         class Mine(pinstripe.Customer):
             def greet(self):
