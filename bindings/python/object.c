@@ -46,7 +46,7 @@ static int traverse(object *o, visitproc visit, void *arg) {
 
 /* Who shows a reply's text counts. */
 static void set_top(object *o, bool top) {
-  if (o->top && --o->reply->tops == 0) ps_result_drop_body(o->reply->result);
+  if (o->top && o->reply && --o->reply->tops == 0) ps_result_drop_body(o->reply->result);
   o->top = top;
 }
 
