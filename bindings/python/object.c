@@ -4,7 +4,7 @@
  *   o["amount"]       fields, else the value, else KeyError
  *   o.amount = 5      everything is read into `fields` first; `changed` keeps the name, the value what was sent
  *
- * Names with two underscores in front are Python's own: as attributes they never reach the data. */
+ * Attributes whose names begin with an underscore are Python's and the program's own: they never reach the data. */
 #include "binding.h"
 
 #include <structmember.h>
@@ -126,9 +126,7 @@ PyObject *all_fields(object *o) {
 }
 
 static bool is_own_name(PyObject *name) {
-  const char *s = PyUnicode_AsUTF8AndSize(name, NULL);
-  if (!s) PyErr_Clear();
-  return s && s[0] == '_' && s[1] == '_';
+  return PyUnicode_Check(name) && PyUnicode_GetLength(name) > 0 && PyUnicode_ReadChar(name, 0) == '_';
 }
 
 static PyObject *getattro(object *o, PyObject *name) {
@@ -175,19 +173,18 @@ static int assign(object *o, PyObject *name, PyObject *v) {
     PyErr_SetString(PyExc_TypeError, "the names of fields are str");
     return -1;
   }
-  bool own = PyUnicode_GetLength(name) > 0 && PyUnicode_ReadChar(name, 0) == '_'; /* the program's: it is not sent */
-  if (!own && v && PyUnicode_Check(v) && PyUnicode_GetLength(v) == 0) return refuse_empty(name);
+  if (v && PyUnicode_Check(v) && PyUnicode_GetLength(v) == 0) return refuse_empty(name);
   PyObject *fields = all_fields(o);
   if (!fields) return -1;
   int status = v ? PyDict_SetItem(fields, name, v) : PyDict_DelItem(fields, name);
-  if (status < 0 || own) return status;
+  if (status < 0) return status;
   if (!o->changed) o->changed = PySet_New(NULL);
   return o->changed ? PySet_Add(o->changed, name) : -1;
 }
 
 static int setattro(object *o, PyObject *name, PyObject *v) {
   if (is_own_name(name)) return PyObject_GenericSetAttr((PyObject *)o, name, v);
-  int is_option = v ? PySet_Contains(py.options, name) : 0;
+  int is_option = v ? PySequence_Contains(py.options, name) : 0;
   if (is_option < 0) return -1;
   if (is_option) {
     PyObject *done = PyObject_CallFunctionObjArgs(py.set_option, (PyObject *)o, name, v, NULL);

@@ -77,11 +77,15 @@ static bool read_int(PyObject *o, ps_value *into, const place *at) {
   return true;
 }
 
-static bool read_float(double d, ps_value *into, const place *at) {
+/* Data keeps what makes it a float: 20.0 is not 20. */
+static bool read_float(double d, ps_value *into, const reading *how, const place *at) {
   if (d != d) return refuse(PyExc_ValueError, at, "NaN is not a number that can be sent");
   if (d - d != 0) return refuse(PyExc_ValueError, at, "infinity is not a number that can be sent");
-  ps_value_set_double(into, d);
-  return true;
+  char *text = how->as_data ? PyOS_double_to_string(d, 'r', 0, Py_DTSF_ADD_DOT_0, NULL) : NULL;
+  if (text) ps_value_set_number(into, text);
+  else ps_value_set_double(into, d);
+  PyMem_Free(text);
+  return !PyErr_Occurred();
 }
 
 /* A Decimal keeps its digits, without an exponent; in data it is the string that the API sends. */
@@ -220,7 +224,7 @@ static bool read_any(PyObject *o, ps_value *into, const reading *how, const plac
   if (is_bool) ps_value_set_bool(into, o == Py_True);
   if (is_null || is_bool) return true;
   if (PyLong_Check(o)) return read_int(o, into, at);
-  if (PyFloat_Check(o)) return read_float(PyFloat_AsDouble(o), into, at);
+  if (PyFloat_Check(o)) return read_float(PyFloat_AsDouble(o), into, how, at);
   if (PyDict_Check(o) || PyList_Check(o) || PyTuple_Check(o) || PyObject_TypeCheck(o, object_type) ||
       (PyMapping_Check(o) && PyObject_HasAttrString(o, "items"))) {
     return read_container(o, into, how, at);

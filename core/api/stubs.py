@@ -398,18 +398,21 @@ class Stubs:
             name, type_ = self.rule.camel(event_type), f"_t.Literal[{quoted(event_type)}]"
             about = self.t.d.events["v2"][event_type].get("of", ())
             of = either([self.object_name(page, self.t.object_names.index(o)) for o in about] or ["_t.Any"])
+            fetching = [
+                f"def fetch_related_object(self) -> {of}: ...",
+                f"async def fetch_related_object_async(self) -> {of}: ...",
+            ]
             lines = [
                 f"type: {type_}",
                 f"def fetch_event(self) -> {name}Event: ...",
                 f"async def fetch_event_async(self) -> {name}Event: ...",
-                f"def fetch_related_object(self) -> {of}: ...",
-                f"async def fetch_related_object_async(self) -> {of}: ...",
+                *fetching,
             ]
             page.blocks.append("\n".join([f"class {name}EventNotification(_l.EventNotification):", *indent(lines)]))
-            inner = [f"type: {type_}"]
+            inner = [f"type: {type_}", *fetching]
             if data != NONE:
                 inner += ["class Data(_l.StripeObject):", *indent(self.members(data, page) or ["..."]), "data: Data"]
-            page.blocks.append("\n".join([f"class {name}Event(_l.ThinEvent):", *indent(inner)]))
+            page.blocks.append("\n".join([f"class {name}Event(_l._ThinEvent):", *indent(inner)]))
             word = re.sub(r"\[", "_including_", event_type.replace(".", "_")).replace("]", "")
             handler.append((word, f"{name}EventNotification"))
         page.blocks.append("class UnknownEventNotification(_l.UnknownEventNotification): ...")

@@ -51,7 +51,7 @@ class _Module(type(sys)):
     """The module and its namespaces (pinstripe.checkout): what they lack is looked up, once."""
 
     def __getattr__(self, name):
-        if name.startswith("_"):
+        if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         from ._names import lookup
 

@@ -58,7 +58,7 @@ def drive(config, exchange, logger, tend):
 # Hooks and the log
 
 
-class Event(dict):
+class CallEvent(dict):
     """One thing that happened to a call: kind, operation, method, path, attempt, status, duration, request_id,
     message. Its text is a line for a log."""
 
@@ -79,7 +79,7 @@ def tell(hooks, exchange, logger):
         happened = _core.event(exchange)
         if happened is None:
             return
-        event = Event(happened)
+        event = CallEvent(happened)
         if logger and event.kind != "notice":
             logger.log(LEVELS.get(event.level, 10), "%s", event.line)
         for name in ("log", f"on_{event.kind}"):
@@ -87,19 +87,20 @@ def tell(hooks, exchange, logger):
                 hooks[name](event)
 
 
-logger, modules = None, sys.modules
+logger, shown, modules = None, None, sys.modules  # `shown`: what pinstripe.log was
 
 
 def listener():
     """The logger "pinstripe", if somebody listens to it. A program that never loaded `logging` does not."""
-    global logger
-    if package["log"]:
-        return console(package["log"])
+    global logger, shown
+    if package["log"] != shown:
+        shown = package["log"]
+        console(shown or "notset")
     if logger is None:
         if "logging" not in modules:
             return None
         logger = modules["logging"].getLogger("pinstripe")
-    return logger if logger.isEnabledFor(20) else None
+    return logger if shown or logger.isEnabledFor(20) else None
 
 
 def console(level):
@@ -110,7 +111,6 @@ def console(level):
     logger.setLevel(level.upper())
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
-    return logger
 
 
 def read_environment():
@@ -222,7 +222,7 @@ def transport_of(transport, http_client, options):
 
 # asyncio
 
-pool, is_leaving, lent = None, False, set()  # `lent`: the exchanges that are under way in the pool
+pool, is_leaving, lent = None, False, set()  # `lent`: the exchanges that are with the pool
 
 
 def forget_pool():
@@ -267,14 +267,8 @@ def apply_async(*args):
 def run_lent(waiting, config, exchange, tend):
     """On a thread of the pool. A call whose task was cancelled while it stood in the queue is never begun: its future
     knows at once, the task only when it wakes."""
-    if any(future.cancelled() for future in waiting):
-        return
-    lent.add(exchange)
-    try:
-        if not is_leaving:
-            run(config, exchange, tend)
-    finally:
-        lent.discard(exchange)
+    if not is_leaving and not any(future.cancelled() for future in waiting):
+        run(config, exchange, tend)
 
 
 async def run_async(config, exchange, tend=None):
@@ -287,7 +281,10 @@ async def run_async(config, exchange, tend=None):
             await drive_async(config, exchange, tend or idle)
         else:
             waiting = []
-            waiting.append(apply_async(run_lent, waiting, config, exchange, tend))
+            future = submit(run_lent, waiting, config, exchange, tend)
+            lent.add(exchange)
+            future.add_done_callback(lambda _: lent.discard(exchange))
+            waiting.append(asyncio.wrap_future(future))
             await waiting[0]
     except asyncio.CancelledError:
         _core.exchange_cancel(exchange)

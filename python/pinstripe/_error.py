@@ -1,8 +1,6 @@
 """Exceptions: stripe-python's names and attributes; in addition `outcome` says whether money may have moved
 ("not_sent", "rejected", "unknown"), with the `attempts` that were made and the `idempotency_key` to ask again with."""
 
-import sys
-
 
 class StripeError(Exception):
     outcome = "not_sent"
@@ -152,7 +150,6 @@ V2 = (
     "InvalidPayoutMethod InvalidVaultedCredential NotCancelable QuotaExceeded RecipientNotNotifiable "
     "TemporarySessionExpired VerificationAttemptFailed VerificationExpired VerificationNotInitiated"
 ).split()
-OAUTH = "InvalidClient InvalidGrant InvalidRequest InvalidScope UnsupportedGrantType UnsupportedResponseType".split()
 
 
 def with_extra(field):
@@ -171,20 +168,12 @@ for _name in V2:
     globals()[f"{_name}Error"] = type(f"{_name}Error", (StripeError,), {"__module__": __name__, **_names})
 
 
-class _OAuthErrors(type(sys)):
-    """pinstripe.oauth_error: a class for each word that OAuth answers."""
-
-
-oauth_error = _OAuthErrors("pinstripe.oauth_error")
-oauth_error.OAuthError = OAuthError
-for _name in OAUTH:
-    _class = type(f"{_name}Error", (OAuthError,), {"__module__": "pinstripe.oauth_error"})
-    setattr(oauth_error, f"{_name}Error", _class)
 OAuthError.__module__ = "pinstripe.oauth_error"
-sys.modules["pinstripe.oauth_error"] = oauth_error
 
 
 def oauth_class(code):
+    from . import oauth_error
+
     name = "".join(part.capitalize() for part in (code or "").split("_")) + "Error"
     return getattr(oauth_error, name, OAuthError)
 
@@ -210,6 +199,8 @@ def new_error(reply):
         error = globals()[class_name](message, *facts, code, own)
     else:
         error = globals()[class_name](message, *facts, code)
+    if class_name == "APIConnectionError":
+        error.should_retry = kind in ("connection", "timeout")
     error.kind, error.outcome, error.attempts = kind, outcome, reply.attempts
     error.idempotency_key = reply.idempotency_key
     return error

@@ -3,7 +3,7 @@
 
 from . import _core, _drive
 from ._naming import camel
-from ._object import StripeObject, classes, new_class, resolve
+from ._object import StripeObject, classes, new_class, requestor_of, resolve
 from ._webhook import as_bytes, checked, evidence
 
 
@@ -40,6 +40,42 @@ class StripeContext:
         return hash(tuple(self._segments))
 
 
+# What an event tells of
+
+RELATED = _core.exchange_new_related_object
+
+
+def begin(requestor, make, event):
+    config = requestor.config
+    return config, make(config.handle, StripeObject.to_dict(event, for_json=True))
+
+
+def fetch(requestor, make, event):
+    config, exchange = begin(requestor, make, event)
+    _drive.run(config, exchange)
+    return requestor.finish_request(exchange, None, requestor)
+
+
+async def fetch_async(requestor, make, event):
+    config, exchange = begin(requestor, make, event)
+    await _drive.run_async(config, exchange)
+    return requestor.finish_request(exchange, None, requestor)
+
+
+def place_of(event):
+    return requestor_of(event).in_context(event.get("context"))
+
+
+class Related:
+    """Of events that were fetched: what they are about, in their context."""
+
+    def fetch_related_object(self):
+        return self.get("related_object") and fetch(place_of(self), RELATED, self)
+
+    async def fetch_related_object_async(self):
+        return self.get("related_object") and await fetch_async(place_of(self), RELATED, self)
+
+
 # Classes
 
 notification_classes = {}
@@ -59,7 +95,7 @@ def event_class(event_type):
         return base_event()
     if event_type not in classes:
         body = {"LOOKUP_TYPE": event_type}
-        classes[event_type] = new_class(f"{name}Event", "pinstripe.events", (base_event(),), body)
+        classes[event_type] = new_class(f"{name}Event", "pinstripe.events", (Related, base_event()), body)
     return classes[event_type]
 
 
@@ -131,32 +167,17 @@ class EventNotification:
             f"reason={self.reason}>"
         )
 
-    def _begin(self, make):
-        requestor = self._client._requestor
-        config = requestor.config
-        return requestor, config, make(config.handle, StripeObject.to_dict(self._data, for_json=True))
-
     def fetch_event(self):
-        return self._fetch(_core.exchange_new_event)
+        return fetch(self._client._requestor, _core.exchange_new_event, self._data)
 
     async def fetch_event_async(self):
-        return await self._fetch_async(_core.exchange_new_event)
+        return await fetch_async(self._client._requestor, _core.exchange_new_event, self._data)
 
     def fetch_related_object(self):
-        return self._fetch(_core.exchange_new_related_object) if self.related_object else None
+        return self.related_object and fetch(self._client._requestor, RELATED, self._data)
 
     async def fetch_related_object_async(self):
-        return await self._fetch_async(_core.exchange_new_related_object) if self.related_object else None
-
-    def _fetch(self, make):
-        requestor, config, exchange = self._begin(make)
-        _drive.run(config, exchange)
-        return requestor.finish_request(exchange, None, None)
-
-    async def _fetch_async(self, make):
-        requestor, config, exchange = self._begin(make)
-        await _drive.run_async(config, exchange)
-        return requestor.finish_request(exchange, None, None)
+        return self.related_object and await fetch_async(self._client._requestor, RELATED, self._data)
 
 
 class UnknownEventNotification(EventNotification):

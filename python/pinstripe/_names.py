@@ -7,14 +7,17 @@ from ._object import class_name, resolve
 # Names of the package that stand in one of its files.
 FILES = {
     "_client": "StripeClient StripeService",
-    "_object": "UNSET StripeObject ListObject SearchResultObject APIResource ErrorObject",
+    "_object": "UNSET Unset StripeObject UntypedStripeObject ListObject SearchResultObject V2ListObject DeletedObject "
+    "APIResource ErrorObject",
     "_response": "StripeResponse StripeResponseBase StripeStreamResponse StripeStreamResponseAsync",
     "_http": "HTTPClient RequestsClient HTTPXClient AIOHTTPClient PycurlClient UrllibClient UrlFetchClient "
     "new_default_http_client",
     "_webhook": "Webhook WebhookSignature",
-    "_event": "StripeContext StripeEventNotificationHandler AsyncStripeEventNotificationHandler "
-    "StripeEventNotificationHandlerWithoutVerification AsyncStripeEventNotificationHandlerWithoutVerification "
-    "UnhandledNotificationDetails",
+    "_drive": "CallEvent",
+    "_paging": "AnyIterator",
+    "_event": "StripeContext EventNotification UnknownEventNotification UnhandledNotificationDetails "
+    "StripeEventNotificationHandler AsyncStripeEventNotificationHandler "
+    "StripeEventNotificationHandlerWithoutVerification AsyncStripeEventNotificationHandlerWithoutVerification",
     "_oauth": "OAuth OAuthService",
     "_meter": "MeterStream",
     "_sandbox": "sandbox Sandbox",
@@ -24,7 +27,7 @@ ERRORS = (
     "StripeError APIError ConflictError APIConnectionError CardError InvalidRequestError IdempotencyError "
     "AuthenticationError PermissionError RateLimitError SignatureVerificationError StripeErrorWithParamCode"
 ).split()
-DICTS = ("RequestOptions", "AppInfo")  # TypedDicts: dicts at run time
+DICTS = ("RequestOptions", "AppInfo", "BaseAddresses", "Range")  # TypedDicts: dicts at run time
 PLACES = {name: file for file, names in FILES.items() for name in names.split()}
 
 
@@ -95,10 +98,10 @@ def special(module, name):
     if module == "pinstripe":
         if name in PLACES:
             return getattr(load(PLACES[name]), name)
-        if name in ERRORS or name == "oauth_error":
+        if name in ERRORS:
             return getattr(load("_error"), name)
-        if name == "error":
-            return load("error")
+        if name in (*FILES, "_error", "error", "oauth_error"):
+            return load(name)
         if name in DICTS:
             return dict
         return getattr(load("_error"), name) if name.endswith("Error") and hasattr(load("_error"), name) else None

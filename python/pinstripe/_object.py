@@ -42,16 +42,28 @@ class ObjectType(type):
         setattr(cls, name, found)
         return getattr(cls, name)
 
+    def __dir__(cls):
+        from . import _resource
+
+        return {*type.__dir__(cls), *_resource.names_of(cls)}
+
 
 def new_class(qualname, module, bases, names):
-    body = {"__slots__": (), "__module__": module, "__qualname__": qualname, **names}
+    body = {"__module__": module, "__qualname__": qualname, **names}
     return ObjectType(qualname.rpartition(".")[2], bases, body)
+
+
+OPTIONS = ("api_key", "stripe_account", "stripe_context", "stripe_version")
+
+
+def option(name):
+    """A property: what an object's own calls are made with."""
+    return property(lambda o: requestor_of(o).option(name))
 
 
 class StripeObject(_core.Object, metaclass=ObjectType):
     """Fields as attributes and by [], a field before a method of the same name. No dict: to_dict() gives one."""
 
-    __slots__ = ()
     OBJECT_NAME = ""
 
     def __init__(self, id=None, api_key=None, stripe_version=None, stripe_account=None, last_response=None, **params):
@@ -91,21 +103,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
 
         return StripeResponse.of(reply)
 
-    @property
-    def api_key(self):
-        return requestor_of(self).option("api_key")
-
-    @property
-    def stripe_account(self):
-        return requestor_of(self).option("stripe_account")
-
-    @property
-    def stripe_context(self):
-        return requestor_of(self).option("stripe_context")
-
-    @property
-    def stripe_version(self):
-        return requestor_of(self).option("stripe_version")
+    api_key, stripe_account, stripe_context, stripe_version = map(option, OPTIONS)
 
     def __str__(self):
         import json
@@ -166,6 +164,9 @@ class StripeObject(_core.Object, metaclass=ObjectType):
             _core.adopt(self, other)
         _core.set_origin(self, requestor)
 
+    def __dir__(self):
+        return {*dir(type(self)), *StripeObject.keys(self)}
+
     def update(self, values):
         for name, value in values.items():
             self[name] = value
@@ -179,8 +180,6 @@ class StripeObject(_core.Object, metaclass=ObjectType):
 
 class ListIndex:
     """What all pages share: they stand for their `data`."""
-
-    __slots__ = ()
 
     def __getitem__(self, name):
         if isinstance(name, str):
@@ -211,7 +210,6 @@ class ListIndex:
 class ListObject(ListIndex, StripeObject):
     """A page of a list: it iterates, counts and reverses its `data`; auto_paging_iter() goes on over all pages."""
 
-    __slots__ = ()
     OBJECT_NAME = "list"
 
     def __reversed__(self):
@@ -278,7 +276,6 @@ PLACES = ("starting_after", "ending_before")
 class SearchResultObject(ListIndex, StripeObject):
     """A page of a search; its field `next_page` is a token, the next page is next_search_result_page()."""
 
-    __slots__ = ()
     OBJECT_NAME = "search_result"
 
     def _beside(self, params):
@@ -307,7 +304,6 @@ class SearchResultObject(ListIndex, StripeObject):
 class V2ListObject(ListIndex, StripeObject):
     """A page of a v2 list, pinstripe.v2.ListObject: it goes on at its `next_page_url`."""
 
-    __slots__ = ()
     OBJECT_NAME = "list"
     __reversed__ = ListObject.__reversed__
 
@@ -318,8 +314,6 @@ V2ListObject.__module__ = "pinstripe.v2"
 
 class APIResource(StripeObject):
     """An object with operations of its own: methods made from the table, as customer.delete()."""
-
-    __slots__ = ()
 
     @classmethod
     def class_url(cls):
@@ -352,18 +346,15 @@ class APIResource(StripeObject):
 class ErrorObject(StripeObject):
     """What the API says of an error; a field that it did not send is None."""
 
-    __slots__ = ()
-
 
 class DeletedObject(StripeObject):
     """What a DELETE of v2 returns."""
-
-    __slots__ = ()
 
 
 for _class in (StripeObject, ListObject, SearchResultObject, APIResource, ErrorObject):
     _class.__module__ = "pinstripe"
 DeletedObject.__module__ = "pinstripe.v2"
+UntypedStripeObject = StripeObject
 
 
 # Who made the call
@@ -471,7 +462,6 @@ def missing(o, name):
     return object.__getattribute__(o, name)
 
 
-OPTIONS = frozenset(("api_key", "stripe_account", "stripe_context", "stripe_version"))
 _core.setup(
     StripeObject, classes, resolve, inner, nested, missing, OPTIONS, set_option, V2ListObject, UNSET, json_scalar
 )

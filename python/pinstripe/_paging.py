@@ -5,6 +5,7 @@ survives an error: the next step asks for that page again."""
 from itertools import chain
 
 from . import _core, _drive
+from ._error import StripeError
 from ._object import ListObject, SearchResultObject, requestor_of, retrieve_params
 
 
@@ -93,6 +94,7 @@ class Driven:
 
     def __init__(self, page):
         self.page, self.items, self.pager = page, iter(given(page)), None
+        self.left = None  # by a step whose task was cancelled: its call, whose page counts if it came all the same
 
     def __iter__(self):
         return self
@@ -125,9 +127,24 @@ class Driven:
         return exchange
 
     async def turn_async(self):
+        import asyncio
+
+        while self.left in _drive.lent:
+            await asyncio.sleep(0.005)
+        if self.left:
+            self.left = None
+            try:
+                self.items = iter(self.pager.feed())
+                return True
+            except StripeError:  # of having been cancelled
+                pass
         exchange = self.begin()
         if exchange:
-            await _drive.run_async(requestor_of(self.page).config, exchange)
+            try:
+                await _drive.run_async(requestor_of(self.page).config, exchange)
+            except asyncio.CancelledError:
+                self.left = exchange
+                raise
             self.items = iter(self.pager.feed())
         return exchange
 

@@ -151,9 +151,11 @@ def helpers_class(cls, operations):
     return type("TestHelpers", (), {**names, "__init__": __init__})
 
 
+WALKS = {"auto_paging_iter": "list", "search_auto_paging_iter": "search"}
+
+
 def all_pages(cls, name):
-    """Customer.auto_paging_iter(...), search_auto_paging_iter(...)."""
-    lister = "search" if name.startswith("search") else "list"
+    lister = WALKS[name.removesuffix("_async")]
     if name.endswith("_async"):
 
         async def iterate(**params):
@@ -176,10 +178,7 @@ def attribute(cls, name):
         return by_hand(*_naming.BY_HAND[cls.OBJECT_NAME][base], base != name)
     if operations.get(base):
         return Method(new_function(cls, name, operations[base]))
-    if (
-        base in ("auto_paging_iter", "search_auto_paging_iter")
-        and ("search" if base[0] == "s" else "list") in operations
-    ):
+    if WALKS.get(base) in operations:
         return all_pages(cls, name)
     if name in ("TestHelpers", "test_helpers") and helpers_of(cls.OBJECT_NAME):
         return (
@@ -188,6 +187,14 @@ def attribute(cls, name):
             else property(lambda o: cls.TestHelpers(o))
         )
     return None
+
+
+def names_of(cls):
+    """What `attribute` knows."""
+    found = methods_of(cls.OBJECT_NAME) if issubclass(cls, APIResource) and cls.OBJECT_NAME else {}
+    walks = [name for name, lister in WALKS.items() if lister in found]
+    names = [*found, *walks, *_naming.BY_HAND.get(cls.OBJECT_NAME, ())]
+    return [*names, *(f"{name}_async" for name in names)]
 
 
 # Paths
@@ -273,7 +280,7 @@ def serialize(o, previous=None):
     before = previous if isinstance(previous, dict) else _core.state(o, "sent")
     params = {}
     for name, value in fields.items():
-        if name == "id" or isinstance(value, APIResource):
+        if name == "id" or name[:1] == "_" or isinstance(value, APIResource):
             continue
         if isinstance(value, StripeObject):
             child = serialize(value)

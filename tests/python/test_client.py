@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import pickle
+import subprocess
+import sys
 import unittest
 import warnings
 from unittest import mock
@@ -331,7 +333,7 @@ class Errors(unittest.TestCase):
         with self.assertRaises(pinstripe.APIConnectionError) as caught:
             client.v1.charges.create({})
         self.assertEqual((caught.exception.outcome, caught.exception.http_status), ("not_sent", None))
-        self.assertIsNone(caught.exception.request_id)
+        self.assertEqual((caught.exception.request_id, caught.exception.should_retry), (None, True))
 
     def test_v2_types(self):
         body = {"error": {"type": "temporary_session_expired", "message": "m", "code": "x"}}
@@ -350,7 +352,16 @@ class Errors(unittest.TestCase):
             with self.assertRaises(pinstripe.oauth_error.InvalidGrantError) as caught:
                 server.client().oauth.token({"grant_type": "authorization_code", "code": "ac_1"})
             self.assertEqual((caught.exception.code, caught.exception.error.error), ("invalid_grant", "invalid_grant"))
-            pickle.loads(pickle.dumps(caught.exception))
+        code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).user_message)"
+        data = pickle.dumps(caught.exception)
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], input=data, stdout=-1).stdout, b"used twice\n")
+
+    def test_modules_that_nobody_imported(self):
+        for name in ("_error.CardError", "error.CardError", "oauth_error.InvalidGrantError", "_client.StripeClient"):
+            code = f"import pinstripe; assert isinstance(pinstripe.{name}, type)"
+            subprocess.run([sys.executable, "-c", code], check=True)
+            module, name = name.split(".")
+            subprocess.run([sys.executable, "-c", f"import pinstripe.{module} as m; m.{name}"], check=True)
 
     def test_positional_constructors(self):
         e = pinstripe.InvalidRequestError("m", "p", "c", "body", 400, {"error": {}}, {"request-id": "r"})
@@ -382,6 +393,18 @@ class Hooks(unittest.TestCase):
         self.assertTrue(any("POST /v1/customers: 200" in line for line in logs.output))
         self.assertNotIn("secret@example.com", str(logs.output))
         self.assertNotIn(KEY, str(logs.output))
+
+    def test_the_module_s_log_can_be_turned_off(self):
+        code = """
+import pinstripe, support
+with support.Server() as server:
+    client = server.client()
+    for level in ("info", None, "debug", None):
+        pinstripe.log = level
+        client.v1.balance.retrieve()
+"""
+        done = subprocess.run([sys.executable, "-c", code], stderr=-1, text=True, cwd=os.path.dirname(__file__))
+        self.assertEqual((done.returncode, done.stderr.count("GET /v1/balance: 200")), (0, 2), done.stderr)
 
     def test_a_notice_is_a_warning(self):
         entry = {"headers": {"Stripe-Notice": "the key is old"}, "body": {}}

@@ -5,7 +5,7 @@ import unittest
 from functools import partial
 
 import pinstripe
-from support import KEY, Server, Stage
+from support import KEY, Server, Stage, has_sandbox
 
 
 def page(ids, more, **others):
@@ -199,6 +199,28 @@ class Asyncio(unittest.TestCase):
             found, charges = asyncio.run(main(server))
             self.assertEqual(found, [f"ch_{i:08d}" for i in range(25, 0, -1)])
             self.assertEqual(len(asyncio.run(charges.next_page_async())), 10)
+
+    @unittest.skipUnless(has_sandbox(), "needs the sandbox")
+    def test_a_step_that_was_cancelled_loses_nothing(self):
+        async def walk(client, seconds):
+            items, found = (await client.v1.customers.list_async({"limit": 5})).auto_paging_iter(), []
+            while True:
+                try:
+                    found.append((await asyncio.wait_for(items.__anext__(), seconds)).id)
+                except asyncio.TimeoutError:
+                    seconds *= 2
+                except StopAsyncIteration:
+                    return found
+
+        async def main(client):
+            return await asyncio.gather(*(walk(client, 0.0005 * (n + 1)) for n in range(80)))  # more than the pool has
+
+        with pinstripe.sandbox() as sb:
+            client = sb.client()
+            made = [client.v1.customers.create().id for _ in range(20)]
+            sb.latency(0.02)
+            for found in asyncio.run(main(client)):
+                self.assertEqual(found, made[::-1])
 
     def test_sync_and_async_do_not_mix(self):
         items = Stage(page(["a"], False)).client().v1.charges.list().auto_paging_iter()

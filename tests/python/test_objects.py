@@ -7,6 +7,7 @@ import pickle
 import unittest
 import weakref
 from decimal import Decimal
+from unittest import mock
 
 import pinstripe
 from pinstripe import _core
@@ -102,6 +103,17 @@ class Reading(unittest.TestCase):
         found = pinstripe.v2.commerce.ProductCatalogImport.construct_from(value, None)
         self.assertEqual(found.to_dict()["status_details"]["processing"], {"error_count": 7})
 
+    def test_names_for_completion_and_mocks(self):
+        self.assertLessEqual({"balance", "email", "delete", "refresh_async", "create_tax_id"}, set(dir(self.customer)))
+        self.assertLessEqual({"create", "search_async", "list_tax_ids"}, set(dir(pinstripe.Customer)))
+        self.assertLessEqual({"mark_as_fraudulent", "auto_paging_iter"}, set(dir(pinstripe.Charge)))
+        self.assertTrue(callable(mock.Mock(spec=pinstripe.Customer).modify))
+        double = mock.create_autospec(pinstripe.Customer)
+        double.create.return_value = 5
+        self.assertEqual(double.create(email="x"), 5)
+        with self.assertRaises(AttributeError):
+            double.crate(email="x")
+
     def test_text_forms(self):
         text = str(self.customer.address)
         self.assertEqual(text, '{\n  "city": "Oslo",\n  "line1": "\\u00c5 1"\n}')
@@ -186,9 +198,16 @@ class Changing(unittest.TestCase):
         customer = stage.client().v1.customers.retrieve("cus_1")
         customer._cached, customer.name = "gold", "B"
         self.assertEqual(customer._cached, "gold")
-        customer._cached = ""  # what is not sent may be empty
+        customer._cached = ""
+        customer["_item"] = 5
+        self.assertNotIn("_cached", customer)
+        self.assertNotIn("_cached", customer.to_dict())
         customer.save()
-        self.assertEqual(stage.requests[1].body, b"name=B")
+        self.assertEqual((stage.requests[1].body, customer._cached), (b"name=B", ""))
+        del customer._cached
+        for name in ("_cached", "_id", "__nothing__"):
+            with self.assertRaises(AttributeError):
+                getattr(customer, name)
 
     def test_an_empty_answer_to_save(self):
         customer = Stage(CUSTOMER, (200, {}, b"")).client().v1.customers.retrieve("cus_1")
@@ -271,6 +290,12 @@ class Copies(unittest.TestCase):
         self.assertEqual((type(found[0]), found[1]), (pinstripe.Customer, 5))
         with self.assertRaisesRegex(TypeError, "values.x"):
             pinstripe.Customer.construct_from({"x": object()}, None)
+
+    def test_a_float_stays_one(self):
+        values = {"a": 20.0, "b": -0.0, "c": 1e300, "d": 0.1, "e": 5e-324, "f": [2.0]}
+        c = pinstripe.Customer.construct_from(values, None)
+        self.assertEqual(json.dumps(c.to_dict()), json.dumps(values))
+        self.assertEqual(repr((c.a, c.b, c.f)), "(20.0, -0.0, [2.0])")
 
     def test_weak_references_and_collection(self):
         reference = weakref.ref(self.customer)

@@ -227,20 +227,9 @@ class Agreement(unittest.TestCase):
             "File",
             "T",
             "Decimal",
-            "Unset",
-            "Range",
-            "UntypedStripeObject",
-            "AnyIterator",
-            "ThinEvent",
-            "CallEvent",
             "Fallback",
             "AsyncFallback",
-            "V2ListObject",
-            "BaseAddresses",
-            "EventNotification",
-            "UnknownEventNotification",
             "WebhookPayload",
-            "DeletedObject",
         }
         missing = [name for name in names if name not in private and not hasattr(pinstripe, name)]
         self.assertEqual(missing, [])

@@ -10,7 +10,7 @@ import unittest
 import pinstripe
 from pinstripe import Webhook, WebhookSignature
 from pinstripe.events import V1BillingMeterNoMeterFoundEvent, V1BillingMeterNoMeterFoundEventNotification
-from support import Server, Stage
+from support import KEY, Server, Stage
 
 SECRET = "whsec_test"
 EVENT = json.dumps(
@@ -150,6 +150,23 @@ class Thin(unittest.TestCase):
                 (request.headers["Stripe-Context"], request.headers.get("Stripe-Account")), ("acct_1/x", None)
             )
             self.assertEqual(request.headers["Stripe-Request-Trigger"], "event=evt_2")
+
+    def test_what_a_fetched_event_is_about(self):
+        event = {**json.loads(THIN), "object": "v2.core.event"}
+        meter = {"id": "mtr_1", "object": "billing.meter"}
+        stage = Stage(event, meter, meter, meter, {**event, "related_object": None})
+        client = stage.client(stripe_account="acct_own")
+        found = client.v2.core.events.retrieve("evt_2")
+        self.assertIsInstance(found, pinstripe.v2.core.Event)
+        related = found.fetch_related_object()
+        self.assertIsInstance(related, pinstripe.billing.Meter)
+        self.assertIsInstance(asyncio.run(found.fetch_related_object_async()), pinstripe.billing.Meter)
+        self.assertEqual((related.refresh(), related.api_key), (related, KEY))
+        for request in stage.requests[1:]:
+            self.assertEqual((request.method, request.url), ("GET", "https://api.stripe.com/v1/billing/meters/mtr_1"))
+            headers = request.headers
+            self.assertEqual((headers["Stripe-Context"], headers.get("Stripe-Account")), ("acct_1/x", None))
+        self.assertIsNone(client.v2.core.events.retrieve("evt_2").fetch_related_object())
 
     def test_unknown_types_are_kept(self):
         body = json.dumps({"id": "evt_3", "object": "v2.core.event", "type": "v9.new", "created": "x"})
