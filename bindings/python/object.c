@@ -297,7 +297,7 @@ static PyObject *core_adopt(PyObject *Py_UNUSED(self), PyObject *args) {
   PyObject *fields = other->fields ? PyDict_Copy(other->fields) : NULL;
   if (other->fields && !fields) return NULL;
   if (other->top) other->reply->tops++;
-  if (other->reply && !other->reply->params && o->reply) other->reply->params = Py_XNewRef(o->reply->params);
+  if (other->reply && !other->reply->params && o->reply && o->top) other->reply->params = Py_XNewRef(o->reply->params);
   set_top(o, other->top);
   o->reply = (reply *)Py_XNewRef((PyObject *)other->reply);
   o->value = other->value;

@@ -272,7 +272,8 @@ def run_lent(waiting, config, exchange, tend):
 
 
 async def run_async(config, exchange, tend=None):
-    """Carries a call out without blocking the event loop; if its task is cancelled, so is the call."""
+    """Carries a call out without blocking the event loop; if its task is cancelled, or it is closed, so is the
+    call."""
     import asyncio
 
     is_driven_here = config.transport and config.transport.send_async
@@ -286,7 +287,7 @@ async def run_async(config, exchange, tend=None):
             future.add_done_callback(lambda _: lent.discard(exchange))
             waiting.append(asyncio.wrap_future(future))
             await waiting[0]
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, GeneratorExit):
         _core.exchange_cancel(exchange)
         raise
 

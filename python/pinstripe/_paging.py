@@ -94,7 +94,7 @@ class Driven:
 
     def __init__(self, page):
         self.page, self.items, self.pager = page, iter(given(page)), None
-        self.left = None  # by a step whose task was cancelled: its call, whose page counts if it came all the same
+        self.left = None  # by a step that was cancelled or closed: its call, whose page counts if it came all the same
 
     def __iter__(self):
         return self
@@ -142,7 +142,7 @@ class Driven:
         if exchange:
             try:
                 await _drive.run_async(requestor_of(self.page).config, exchange)
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, GeneratorExit):
                 self.left = exchange
                 raise
             self.items = iter(self.pager.feed())

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import pickle
 import sys
 import threading
@@ -56,6 +57,19 @@ class Global(unittest.TestCase):
             found.save()
             found.refresh()
             self.assertEqual(self.sent.pop()[:2], asked)
+
+    def test_refresh_of_a_list_s_item_sends_nothing_of_the_list_s(self):
+        item = {"id": "pi_1", "object": "payment_intent"}
+        page = {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": [item]}
+        self.replies = [json.dumps(page), *[json.dumps(item)] * 4]
+        found = pinstripe.PaymentIntent.list(limit=1, expand=["data.customer"]).data[0]
+        found.confirm(expand=["latest_charge"])
+        found.refresh()
+        self.assertEqual(self.sent.pop()[:2], ("get", "/v1/payment_intents/pi_1"))
+        found.description = "new"
+        found.save()
+        found.refresh()
+        self.assertEqual(self.sent.pop()[:2], ("get", "/v1/payment_intents/pi_1"))
 
     def test_refresh_sends_nothing_of_what_was_saved(self):
         self.replies = ['{"id": "cus_1", "object": "customer"}'] * 3

@@ -222,6 +222,23 @@ class Asyncio(unittest.TestCase):
             for found in asyncio.run(main(client)):
                 self.assertEqual(found, made[::-1])
 
+    @unittest.skipUnless(has_sandbox(), "needs the sandbox")
+    def test_a_step_that_was_closed_loses_nothing(self):
+        async def main(client):
+            items = (await client.v1.customers.list_async({"limit": 5})).auto_paging_iter()
+            found = [(await items.__anext__()).id for _ in range(5)]
+            step = items.__anext__()
+            step.send(None)
+            await asyncio.sleep(0.005)
+            step.close()
+            return found + [item.id async for item in items]
+
+        with pinstripe.sandbox() as sb:
+            client = sb.client()
+            made = [client.v1.customers.create().id for _ in range(11)]
+            sb.latency(0.05)
+            self.assertEqual(asyncio.run(main(client)), made[::-1])
+
     def test_sync_and_async_do_not_mix(self):
         items = Stage(page(["a"], False)).client().v1.charges.list().auto_paging_iter()
         next(items)
