@@ -36,7 +36,8 @@ static ps_exchange *begin(PyObject *const *args) {
   ps_client *client = from_capsule(args[0], "ps_client");
   const ps_api_operation *op = client ? to_operation(args[1]) : NULL;
   PyObject *ids = op ? PySequence_Tuple(args[2]) : NULL;
-  if (ids && read_ids(op, ids, texts) && read_params(args[3], ps_operation_version(op) == 2, &params) &&
+  if (ids && read_ids(op, ids, texts) &&
+      read_params(args[3], strcmp(ps_operation_encoding(op), "json") == 0, &params) &&
       read_argument(args[4], "options", &options)) {
     x = ps_plain_begin(client, ps_operation_id(op), texts, params, options);
   }
@@ -114,7 +115,7 @@ static PyObject *core_request(PyObject *Py_UNUSED(self), PyObject *args) {
   ps_exchange *x = NULL;
   if (!PyArg_ParseTuple(args, "OssOO", &capsule, &method, &path, &given, &more)) return NULL;
   ps_client *client = from_capsule(capsule, "ps_client");
-  if (client && read_params(given, strncmp(path, "/v2/", 4) == 0, &params) &&
+  if (client && read_params(given, strncmp(path, "/v2/", 4) == 0 && *method == 'P', &params) &&
       read_argument(more, "options", &options)) {
     x = ps_plain_request(client, method, path, params, options);
   }

@@ -125,7 +125,6 @@ static PyObject *make_list(const context *at, const ps_value *v, const ps_api_ty
   return list;
 }
 
-/* Plain data, or a map whose values are objects (price.currency_options). */
 static PyObject *make_dict(const context *at, const ps_value *v, const ps_api_type *type) {
   context inside = *at;
   inside.item = true;
@@ -143,16 +142,11 @@ static PyObject *make_dict(const context *at, const ps_value *v, const ps_api_ty
   return dict;
 }
 
-static bool holds_objects(const ps_api_type *type) {
-  const ps_api_type *item = type && ps_type_kind(type) == PS_TYPE_MAP ? ps_type_item(type) : NULL;
-  return item && (ps_type_kind(item) == PS_TYPE_OBJECT || ps_type_kind(item) == PS_TYPE_ARRAY);
-}
-
 PyObject *make_value(const context *at, const ps_value *v, const ps_api_type *type) {
   ps_value_type is = ps_type(v, NULL);
   if (is == PS_LIST) return make_list(at, v, type);
   if (is != PS_MAP) return make_scalar(v, type, at->for_json);
-  if (at->plain || holds_objects(type)) return make_dict(at, v, type);
+  if (at->plain) return make_dict(at, v, type);
   PyObject *class = class_of(at, v, type);
   PyObject *o = class ? new_object(class, at->reply, v, type) : NULL;
   Py_XDECREF(class);

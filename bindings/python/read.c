@@ -88,12 +88,12 @@ static bool read_float(double d, ps_value *into, const reading *how, const place
   return !PyErr_Occurred();
 }
 
-/* A Decimal keeps its digits, without an exponent; in data it is the string that the API sends. */
+/* A Decimal keeps its digits, without an exponent; in data and in JSON it is a string, as the API sends it. */
 static bool read_decimal(PyObject *o, ps_value *into, const reading *how, const place *at) {
   PyObject *spec = PyUnicode_FromString("f"), *text = spec ? PyObject_Format(o, spec) : NULL;
   const char *s = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
   bool good = s && strspn(s, "-.0123456789") == strlen(s);
-  if (good && how->as_data) ps_value_set_str(into, s);
+  if (good && (how->as_data || how->keeps_null)) ps_value_set_str(into, s);
   else if (good) ps_value_set_number(into, s);
   else if (s) refuse(PyExc_ValueError, at, "a Decimal that is not finite cannot be sent");
   Py_XDECREF(spec);

@@ -13,7 +13,7 @@ import os
 from . import _core, _drive
 from ._drive import package
 from ._error import AuthenticationError, raise_error
-from ._names import load, service_name
+from ._names import load, service_name, table
 from ._response import StripeResponse
 
 # What a requestor keeps for the calls that come after.
@@ -253,7 +253,7 @@ class StripeService(metaclass=ServiceType):
         if found is None:
             refuse(type(self)._PATH, name)
         if isinstance(found, str):
-            service = self.__dict__[name] = service_class(found)(self._requestor)
+            service = self.__dict__[name] = table(service_class, found)(self._requestor)
             return service
         return getattr(type(self), name).__get__(self)
 
@@ -283,15 +283,9 @@ def refuse(path, name):
     raise AttributeError(f"there is no operation or service {dotted}{hint}")
 
 
-service_classes = {}
-
-
 def service_class(path):
-    found = service_classes.get(path)
-    if found is None:
-        module, name = service_name(path)
-        found = service_classes[path] = type(name, (StripeService,), {"_PATH": path, "__module__": module})
-    return found
+    module, name = service_name(path)
+    return type(name, (StripeService,), {"_PATH": path, "__module__": module})
 
 
 # Clients
@@ -364,7 +358,7 @@ class StripeClient:
         if name.startswith("_"):
             raise AttributeError(name)
         if name in ("v1", "v2"):
-            service = service_class("v2" if name == "v2" else "")(self._requestor)
+            service = table(service_class, "v2" if name == "v2" else "")(self._requestor)
         else:
             service = getattr(self.v1, name)
         self.__dict__[name] = service

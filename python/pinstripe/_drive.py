@@ -94,12 +94,14 @@ def listener():
     """The logger "pinstripe", if somebody listens to it. A program that never loaded `logging` does not."""
     global logger, shown
     if package["log"] != shown:
+        console(package["log"] or "notset")
         shown = package["log"]
-        console(shown or "notset")
     if logger is None:
         if "logging" not in modules:
             return None
-        logger = modules["logging"].getLogger("pinstripe")
+        import logging  # not out of the modules: another thread may not be through with its import
+
+        logger = logging.getLogger("pinstripe")
     return logger if shown or logger.isEnabledFor(20) else None
 
 
@@ -222,7 +224,7 @@ def transport_of(transport, http_client, options):
 
 # asyncio
 
-pool, is_leaving, lent = None, False, set()  # `lent`: the exchanges that are with the pool
+pool, lent = None, {}  # `lent`: the exchanges that are under way for asyncio, and the threads that wait for them
 
 
 def forget_pool():
@@ -233,11 +235,12 @@ def forget_pool():
 
 
 def leave():
-    """At the interpreter's end, which waits for the pool: nobody waits for its calls any more."""
-    global is_leaving
-    is_leaving = True
-    for exchange in list(lent):
-        _core.exchange_cancel(exchange)
+    """At the interpreter's end, which waits for the pool: nobody waits any more for the calls of these threads."""
+    from threading import main_thread
+
+    for exchange, thread in list(lent.items()):
+        if thread.daemon or thread is main_thread():
+            _core.exchange_cancel(exchange)
 
 
 if hasattr(os, "register_at_fork"):
@@ -267,7 +270,7 @@ def apply_async(*args):
 def run_lent(waiting, config, exchange, tend):
     """On a thread of the pool. A call whose task was cancelled while it stood in the queue is never begun: its future
     knows at once, the task only when it wakes."""
-    if not is_leaving and not any(future.cancelled() for future in waiting):
+    if not any(future.cancelled() for future in waiting):
         run(config, exchange, tend)
 
 
@@ -275,16 +278,21 @@ async def run_async(config, exchange, tend=None):
     """Carries a call out without blocking the event loop; if its task is cancelled, or it is closed, so is the
     call."""
     import asyncio
+    from threading import current_thread
 
     is_driven_here = config.transport and config.transport.send_async
     try:
         if is_driven_here:
-            await drive_async(config, exchange, tend or idle)
+            lent[exchange] = current_thread()
+            try:
+                await drive_async(config, exchange, tend or idle)
+            finally:
+                lent.pop(exchange, None)
         else:
             waiting = []
             future = submit(run_lent, waiting, config, exchange, tend)
-            lent.add(exchange)
-            future.add_done_callback(lambda _: lent.discard(exchange))
+            lent[exchange] = current_thread()
+            future.add_done_callback(lambda _: lent.pop(exchange, None))
             waiting.append(asyncio.wrap_future(future))
             await waiting[0]
     except (asyncio.CancelledError, GeneratorExit):

@@ -127,13 +127,11 @@ def named_class(module, name):
 
 # Notifications
 
-ALWAYS = ("id", "object", "type", "created", "livemode", "reason")  # None, where a sender leaves one out
+ALWAYS = "id object type created livemode reason related_object".split()  # None, where a sender leaves one out
 
 
 class EventNotification:
     """A thin event as it was delivered: its fields as attributes."""
-
-    related_object = None
 
     def __init__(self, data, client):
         self._data = data
@@ -145,11 +143,6 @@ class EventNotification:
         if name.startswith("_"):
             raise AttributeError(name)
         return self._data.get(name) if name in ALWAYS else getattr(self._data, name)
-
-    def __getattribute__(self, name):
-        if name == "related_object":
-            return self._data.get(name)
-        return object.__getattribute__(self, name)
 
     @staticmethod
     def from_json(payload, client):

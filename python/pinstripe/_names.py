@@ -72,10 +72,11 @@ def service_table(path="", found=None):
 tables = {}
 
 
-def table(make):
-    if make not in tables:
-        tables[make] = make()
-    return tables[make]
+def table(make, *args):
+    """What `make` makes of these arguments, made at first."""
+    if (make, args) not in tables:
+        tables.setdefault((make, args), make(*args))
+    return tables[make, args]
 
 
 def lookup(module, name):
@@ -90,7 +91,7 @@ def lookup(module, name):
     if path is not None:
         from ._client import service_class
 
-        return service_class(path)
+        return table(service_class, path)
     raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
 

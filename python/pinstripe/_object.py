@@ -111,7 +111,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
         return json.dumps(_core.Object.to_dict(self, for_json=True), sort_keys=True, indent=2)
 
     def __repr__(self):
-        name, ident = self.get("object"), self.get("id")
+        name, ident = (StripeObject.get(self, field) for field in ("object", "id"))
         parts = [type(self).__name__]
         parts += [name] if isinstance(name, str) else []
         parts += [f"id={ident}"] if isinstance(ident, str) else []
@@ -169,7 +169,7 @@ class StripeObject(_core.Object, metaclass=ObjectType):
 
     def update(self, values):
         for name, value in values.items():
-            self[name] = value
+            self[name] = None if value == "" else value
 
     def serialize(self, previous=None):
         """What save() sends: the fields that were changed, but not those that were deleted."""
@@ -190,6 +190,9 @@ class ListIndex:
 
     def _data(self):
         return self["data"] if "data" in self else []
+
+    def _nothing(self):
+        return type(self)._build({"object": self.OBJECT_NAME, "data": [], "has_more": False}, requestor_of(self))
 
     def __iter__(self):
         return iter(self._data())
@@ -250,9 +253,6 @@ class ListObject(ListIndex, StripeObject):
         asked = {key: value for key, value in retrieve_params(self).items() if key not in PLACES}
         return {**asked, name: ident, **params}
 
-    def _nothing(self):
-        return type(self)._build({"object": "list", "data": [], "has_more": False}, requestor_of(self))
-
     def next_page(self, **params):
         beside = self._beside("starting_after", -1, params)
         return self._nothing() if beside is None else ListObject.list(self, **beside)
@@ -282,9 +282,6 @@ class SearchResultObject(ListIndex, StripeObject):
         if not self.get("has_more"):
             return None
         return {**retrieve_params(self), "page": self["next_page"], **params}
-
-    def _nothing(self):
-        return type(self)._build({"object": "search_result", "data": [], "has_more": False}, requestor_of(self))
 
     def search(self, **params):
         return requestor_of(self).request_mixed("GET", ListObject._url(self, "search"), params)
@@ -454,7 +451,10 @@ def nested(cls, field, is_item):
 
 
 def missing(o, name):
-    """An attribute that neither the data nor the class has: a method made from the table, or an error."""
+    """An attribute that neither the data nor the class has: a method made from the table, or an error; `from_` is the
+    field `from`, whose name Python keeps for itself."""
+    if name[-1:] == "_" and name[:-1] in o:
+        return o[name[:-1]]
     try:
         getattr(type(o), name)
     except AttributeError:

@@ -2,6 +2,7 @@
 page while half of this one is left. A page that was built or changed goes on through its own methods. An iterator
 survives an error: the next step asks for that page again."""
 
+from _thread import RLock
 from itertools import chain
 
 from . import _core, _drive
@@ -94,7 +95,7 @@ class Driven:
 
     def __init__(self, page):
         self.page, self.items, self.pager = page, iter(given(page)), None
-        self.left = None  # by a step that was cancelled or closed: its call, whose page counts if it came all the same
+        self.lock, self.left = RLock(), None  # `left`: a step's call, also of one that was cut off, whose page counts
 
     def __iter__(self):
         return self
@@ -102,10 +103,15 @@ class Driven:
     __aiter__ = __iter__
 
     def __next__(self):
-        while (item := next(self.items, END)) is END:
-            if not self.turn():
-                raise StopIteration
-        return item
+        if self.lock._is_owned():
+            raise RuntimeError(
+                "this iterator is fetching its next page: a hook or a transport may not ask it for items"
+            )
+        with self.lock:
+            while (item := next(self.items, END)) is END:
+                if not self.turn():
+                    raise StopIteration
+            return item
 
     async def __anext__(self):
         while (item := next(self.items, END)) is END:
@@ -129,8 +135,9 @@ class Driven:
     async def turn_async(self):
         import asyncio
 
-        while self.left in _drive.lent:
+        if self.left in _drive.lent:  # the step of another task, or of one that was cancelled
             await asyncio.sleep(0.005)
+            return True
         if self.left:
             self.left = None
             try:
@@ -140,12 +147,11 @@ class Driven:
                 pass
         exchange = self.begin()
         if exchange:
-            try:
-                await _drive.run_async(requestor_of(self.page).config, exchange)
-            except (asyncio.CancelledError, GeneratorExit):
-                self.left = exchange
-                raise
-            self.items = iter(self.pager.feed())
+            self.left = exchange
+            await _drive.run_async(requestor_of(self.page).config, exchange)
+            if self.left is exchange:  # no other task has taken the page
+                self.left = None
+                self.items = iter(self.pager.feed())
         return exchange
 
 

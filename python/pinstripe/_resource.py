@@ -14,6 +14,7 @@ from types import MethodType
 
 from . import _core, _naming
 from ._client import global_requestor, split
+from ._names import table
 from ._object import APIResource, StripeObject, quote, requestor_of
 
 # Where objects lie that have no home: the fields that name who has them, and the path below.
@@ -28,13 +29,9 @@ OWNERS = {
     "transfer_reversal": (("transfer", "/v1/transfers/{}/reversals/{}"),),
 }
 
-tables = {}
-
 
 def methods_of(name):
-    if name not in tables:
-        tables[name] = _naming.methods_of(_core, name)
-    return tables[name]
+    return table(_naming.methods_of, _core, name)
 
 
 def helpers_of(name):
@@ -275,12 +272,15 @@ def difference(value, before):
     return "" if value is None else value
 
 
+PARTS = ("cash_balance", "individual")  # of a customer, of an account: saved with it
+
+
 def serialize(o, previous=None):
     changed, fields = _core.state(o, "changed") or (), _core.state(o, "fields")
     before = previous if isinstance(previous, dict) else _core.state(o, "sent")
     params = {}
     for name, value in fields.items():
-        if name == "id" or name[:1] == "_" or isinstance(value, APIResource):
+        if name == "id" or name[:1] == "_" or (isinstance(value, APIResource) and name not in PARTS):
             continue
         if isinstance(value, StripeObject):
             child = serialize(value)

@@ -1,7 +1,10 @@
 """Pages: of lists, searches and v2, through a transport and on a socket."""
 
 import asyncio
+import threading
+import time
 import unittest
+import urllib.request
 from functools import partial
 
 import pinstripe
@@ -20,6 +23,18 @@ def page(ids, more, **others):
 
 def ids_of(items):
     return [item.id for item in items]
+
+
+class Relay:
+    """A transport that passes requests on to where they go, of asyncio as well."""
+
+    def send(self, request):
+        with urllib.request.urlopen(urllib.request.Request(request.url, headers=request.headers)) as reply:
+            return reply.status, dict(reply.headers), reply.read()
+
+    async def send_async(self, request):
+        await asyncio.sleep(0.001)
+        return self.send(request)
 
 
 class Lists(unittest.TestCase):
@@ -53,6 +68,46 @@ class Lists(unittest.TestCase):
             asyncio.run(asyncio.sleep(0.2))
             self.assertEqual(len(server.requests()), 2)
             del items
+
+    def test_threads_share_an_iterator(self):
+        def take():
+            try:
+                for item in items:
+                    found.append(item.id)
+            except Exception as e:
+                found.append(repr(e))
+
+        def wait(event):
+            time.sleep(0.002)
+
+        with Server((), "--lists", 60) as server:
+            charges = server.client(on_request=wait, on_response=wait).v1.charges.list({"limit": 1})
+            items, found = charges.auto_paging_iter(), []
+            threads = [threading.Thread(target=take) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(sorted(found), [f"ch_{i:08d}" for i in range(1, 61)])
+
+    def test_a_transport_may_not_step_the_iterator_that_it_serves(self):
+        class Curious(Stage):
+            def send(self, request):
+                if items:
+                    refusals.append(self.step())
+                return super().send(request)
+
+            def step(self):
+                try:
+                    return next(items[0])
+                except RuntimeError as e:
+                    return str(e)
+
+        items, refusals = [], []
+        client = Curious(page(["ch_3", "ch_2"], True), page(["ch_1"], False)).client()
+        items.append(client.v1.charges.list().auto_paging_iter())
+        self.assertEqual(ids_of(items[0]), ["ch_3", "ch_2", "ch_1"])
+        self.assertRegex(refusals[0], "this iterator is fetching its next page")
 
     def test_backwards(self):
         with Server((), "--lists", 25) as server:
@@ -238,6 +293,21 @@ class Asyncio(unittest.TestCase):
             made = [client.v1.customers.create().id for _ in range(11)]
             sb.latency(0.05)
             self.assertEqual(asyncio.run(main(client)), made[::-1])
+
+    def test_tasks_share_an_iterator(self):
+        async def take(items, found):
+            async for item in items:
+                found.append(item.id)
+
+        async def main(client):
+            items, found = (await client.v1.charges.list_async({"limit": 3})).auto_paging_iter(), []
+            await asyncio.gather(*(take(items, found) for _ in range(4)))
+            return sorted(found)
+
+        expected = [f"ch_{i:08d}" for i in range(1, 61)]
+        with Server((), "--lists", 60) as server:
+            self.assertEqual(asyncio.run(main(server.client())), expected)
+            self.assertEqual(asyncio.run(main(server.client(transport=Relay()))), expected)
 
     def test_sync_and_async_do_not_mix(self):
         items = Stage(page(["a"], False)).client().v1.charges.list().auto_paging_iter()

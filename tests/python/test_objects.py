@@ -67,6 +67,19 @@ class Reading(unittest.TestCase):
 
         self.assertIs(type(retrieve({"object": "checkout.session", "id": "cs_1"})), Session)
 
+    def test_a_map_of_objects_is_an_object(self):
+        euro = {"unit_amount": 5, "unit_amount_decimal": "5.0"}
+        price = retrieve({"object": "price", "currency_options": {"eur": euro}}, "prices")
+        options = price.currency_options
+        self.assertIsInstance(options, pinstripe.StripeObject)
+        self.assertEqual((options["eur"].unit_amount, options.eur.unit_amount_decimal), (5, Decimal("5.0")))
+        self.assertEqual([(name, option.unit_amount) for name, option in options.items()], [("eur", 5)])
+
+    def test_fields_whose_name_python_keeps(self):
+        o = retrieve({"object": "customer", "id": "cus_1", "from": "a", "in": {"is": 5}, "as_": 1})
+        self.assertEqual((o.from_, o.in_.is_, o.as_), ("a", 5, 1))
+        self.assertFalse(hasattr(o, "not_"))
+
     def test_what_can_be_changed_is_made_once(self):
         self.assertIs(self.customer.address, self.customer["address"])
         self.assertIs(self.customer.sources.data, self.customer.sources["data"])
@@ -119,6 +132,9 @@ class Reading(unittest.TestCase):
         self.assertEqual(text, '{\n  "city": "Oslo",\n  "line1": "\\u00c5 1"\n}')
         self.assertRegex(repr(self.customer), r"^<Customer customer id=cus_1 at 0x[0-9a-f]+> JSON: \{\n")
         self.assertNotIn(KEY, repr(self.customer))
+        named = retrieve({"object": "customer", "id": "cus_2", "metadata": {"get": "1", "id": "x"}, "get": 5})
+        self.assertRegex(repr(named), "^<Customer customer id=cus_2 at")
+        self.assertRegex(repr(named.metadata), "^<StripeObject id=x at")
 
     def test_equal_only_to_its_class(self):
         other = retrieve(CUSTOMER)
@@ -251,6 +267,20 @@ class Changing(unittest.TestCase):
         self.assertEqual(self.customer.api_key, "sk_test_other")
         self.customer.update({"balance": 2})
         self.assertEqual(self.customer.serialize(), {"balance": 2})
+        self.customer.update({"email": ""})
+        self.assertEqual((self.customer.email, self.customer.serialize()), (None, {"balance": 2, "email": ""}))
+
+    def test_parts_are_saved_with_their_owner(self):
+        customer = {"id": "cus_1", "object": "customer", "cash_balance": {"object": "cash_balance", "settings": {}}}
+        account = {"id": "acct_1", "object": "account", "individual": {"id": "person_1", "object": "person"}}
+        stage = Stage(customer, account)
+        customer, account = (stage.client().deserialize(value) for value in (customer, account))
+        customer.cash_balance.settings.reconciliation_mode = "manual"
+        account.individual.first_name = "A"
+        customer.save()
+        account.save()
+        bodies = [request.body for request in stage.requests]
+        self.assertEqual(bodies, [b"cash_balance[settings][reconciliation_mode]=manual", b"individual[first_name]=A"])
 
 
 class Copies(unittest.TestCase):

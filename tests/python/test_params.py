@@ -88,6 +88,18 @@ class Values(unittest.TestCase):
         body = json.loads(sent({"a": None, "b": pinstripe.UNSET, "c": [None], "d": {}}, "/v2/unknown"))
         self.assertEqual(body, {"a": None, "b": None, "c": [None], "d": {}})
 
+    def test_null_is_nothing_in_a_query(self):
+        stage = Stage({"data": []}, {})
+        client = stage.client()
+        client.v2.core.events.list({"object_id": None, "limit": 3})
+        client.raw_request("get", "/v2/core/events", limit=None)
+        urls = [request.url.partition(".com")[2] for request in stage.requests]
+        self.assertEqual(urls, ["/v2/core/events?limit=3", "/v2/core/events"])
+
+    def test_decimals_are_text_in_json(self):
+        body = sent({"a": Decimal("1.50"), "b": 3, "c": 0.5}, "/v2/unknown")
+        self.assertEqual(json.loads(body), {"a": "1.50", "b": 3, "c": 0.5})
+
     def test_times_of_v2(self):
         stage = Stage({})
         day = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)

@@ -146,6 +146,25 @@ class Asyncio(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertLess(time.monotonic() - begin, 5)
 
+    def test_but_for_those_of_a_thread_that_goes_on(self):
+        with Server([{"delay": 0.5, "body": {"object": "balance"}, "repeat": True}]) as server:
+            done = run_python(
+                """
+                import asyncio, sys, threading, time, pinstripe
+
+                client = pinstripe.StripeClient("sk_test_1", api_base=sys.argv[1], max_retries=0)
+
+                async def main():
+                    calls = (client.v1.balance.retrieve_async() for _ in range(70))
+                    print({type(balance).__name__ for balance in await asyncio.gather(*calls)})
+
+                threading.Thread(target=lambda: asyncio.run(main())).start()
+                time.sleep(0.2)
+                """,
+                server.base,
+            )
+        self.assertEqual((done.returncode, done.stdout), (0, "{'Balance'}\n"), done.stderr)
+
     def test_an_error_is_raised_where_it_is_awaited(self):
         script = [{"status": 402, "body": {"error": {"message": "no"}}}]
         with Server(script) as server, self.assertRaisesRegex(pinstripe.CardError, "no"):
