@@ -14,7 +14,9 @@ from typing import (
     ClassVar,
     Dict,
     Generic,
+    ItemsView,
     Iterator,
+    KeysView,
     List,
     Literal,
     Mapping,
@@ -24,15 +26,18 @@ from typing import (
     Tuple,
     TypeVar,
     Union,
+    ValuesView,
+    overload,
 )
 
 import pinstripe._objects as _o
 import pinstripe._services as _services
 import pinstripe.events as _events
 import pinstripe.v2.core as _v2_core
-from typing_extensions import NotRequired, Self, TypedDict
+from typing_extensions import NotRequired, ReadOnly, Self, TypedDict
 
 T = TypeVar("T")
+U = TypeVar("U")
 Decimal = decimal.Decimal
 Time = Union[int, datetime.datetime, datetime.date]
 Number = Union[decimal.Decimal, int, float, str]
@@ -58,6 +63,13 @@ class Range(TypedDict, Generic[T], total=False):
     gte: T
     lt: T
     lte: T
+
+# What params take: a Range of any of their types.
+class _Bounds(TypedDict, Generic[T], total=False):
+    gt: ReadOnly[T]
+    gte: ReadOnly[T]
+    lt: ReadOnly[T]
+    lte: ReadOnly[T]
 
 class RequestOptions(TypedDict, total=False):
     api_key: Optional[str]
@@ -93,6 +105,7 @@ class AppInfo(TypedDict):
 
 class StripeObject:
     OBJECT_NAME: ClassVar[str]
+    __hash__: ClassVar[None]
     def __init__(
         self,
         id: Optional[str] = None,
@@ -152,6 +165,14 @@ class UntypedStripeObject(StripeObject, Generic[T]):
     def __getattr__(self, name: str) -> T: ...
     def __setattr__(self, name: str, value: T) -> None: ...
     def __delattr__(self, name: str) -> None: ...
+    def __iter__(self) -> Iterator[str]: ...
+    @overload
+    def get(self, name: str) -> Optional[T]: ...
+    @overload
+    def get(self, name: str, default: U) -> Union[T, U]: ...
+    def keys(self) -> KeysView[str]: ...
+    def values(self) -> ValuesView[T]: ...
+    def items(self) -> ItemsView[str, T]: ...
 
 class APIResource(StripeObject):
     @classmethod
@@ -160,10 +181,6 @@ class APIResource(StripeObject):
     def refresh(self) -> Self: ...
     async def refresh_async(self) -> Self: ...
     def save(self, idempotency_key: Optional[str] = None) -> Self: ...
-    @classmethod
-    def auto_paging_iter(cls, **params: Any) -> AnyIterator[Self]: ...
-    @classmethod
-    def search_auto_paging_iter(cls, **params: Any) -> AnyIterator[Self]: ...
 
 class ErrorObject(StripeObject):
     charge: Optional[str]
@@ -172,13 +189,21 @@ class ErrorObject(StripeObject):
     advice_code: Optional[str]
     doc_url: Optional[str]
     message: Optional[str]
+    network_advice_code: Optional[str]
+    network_decline_code: Optional[str]
     param: Optional[str]
     request_log_url: Optional[str]
     type: Optional[str]
+    user_message: Optional[str]
     payment_intent: Optional[_o.PaymentIntent]
     payment_method: Optional[_o.PaymentMethod]
+    payment_method_type: Optional[str]
     setup_intent: Optional[_o.SetupIntent]
     source: Any
+
+class _OAuthErrorObject(StripeObject):
+    error: Optional[str]
+    error_description: Optional[str]
 
 class DeletedObject(StripeObject):
     id: str
@@ -224,6 +249,8 @@ class SearchResultObject(StripeObject, Generic[T]):
     @property
     def is_empty(self) -> bool: ...
     def auto_paging_iter(self) -> AnyIterator[T]: ...
+    def search(self, **params: Any) -> Self: ...
+    async def search_async(self, **params: Any) -> Self: ...
     def next_search_result_page(self, **params: Any) -> Self: ...
     async def next_search_result_page_async(self, **params: Any) -> Self: ...
 
@@ -306,12 +333,44 @@ class ConflictError(APIError): ...
 
 class APIConnectionError(StripeError):
     should_retry: bool
+    def __init__(
+        self,
+        message: Optional[str],
+        http_body: Union[str, bytes, None] = None,
+        http_status: Optional[int] = None,
+        json_body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+        code: Optional[str] = None,
+        should_retry: bool = False,
+    ) -> None: ...
 
 class StripeErrorWithParamCode(StripeError):
     param: Optional[str]
 
-class CardError(StripeErrorWithParamCode): ...
-class InvalidRequestError(StripeErrorWithParamCode): ...
+class CardError(StripeErrorWithParamCode):
+    def __init__(
+        self,
+        message: Optional[str],
+        param: Optional[str],
+        code: Optional[str],
+        http_body: Union[str, bytes, None] = None,
+        http_status: Optional[int] = None,
+        json_body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None: ...
+
+class InvalidRequestError(StripeErrorWithParamCode):
+    def __init__(
+        self,
+        message: Optional[str],
+        param: Optional[str],
+        code: Optional[str] = None,
+        http_body: Union[str, bytes, None] = None,
+        http_status: Optional[int] = None,
+        json_body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None: ...
+
 class IdempotencyError(StripeError): ...
 class AuthenticationError(StripeError): ...
 class PermissionError(StripeError): ...
@@ -321,10 +380,35 @@ class SignatureVerificationError(StripeError):
     sig_header: Optional[str]
     def __init__(self, message: str, sig_header: Optional[str], http_body: Union[str, bytes, None] = None) -> None: ...
 
+class OAuthError(StripeError):
+    def __init__(
+        self,
+        code: Optional[str],
+        description: Optional[str],
+        http_body: Union[str, bytes, None] = None,
+        http_status: Optional[int] = None,
+        json_body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None: ...
+    @property
+    def error(self) -> Optional[_OAuthErrorObject]: ...
+
+class _ErrorWithExtra(StripeError):
+    def __init__(
+        self,
+        message: Optional[str] = None,
+        http_body: Union[str, bytes, None] = None,
+        http_status: Optional[int] = None,
+        json_body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+        code: Optional[str] = None,
+        extra: Optional[str] = None,
+    ) -> None: ...
+
 class AlreadyCanceledError(StripeError): ...
 class BlockedByStripeError(StripeError): ...
 
-class CannotProceedError(StripeError):
+class CannotProceedError(_ErrorWithExtra):
     reason: Optional[str]
 
 class CapabilityNotEnabledError(StripeError): ...
@@ -334,12 +418,12 @@ class FinancialAccountNotOpenError(StripeError): ...
 class FxQuoteNeedsRefreshError(StripeError): ...
 class InsufficientFundsError(StripeError): ...
 
-class InvalidPaymentMethodError(StripeError):
+class InvalidPaymentMethodError(_ErrorWithExtra):
     invalid_param: Optional[str]
 
 class InvalidPayoutMethodError(StripeError): ...
 
-class InvalidVaultedCredentialError(StripeError):
+class InvalidVaultedCredentialError(_ErrorWithExtra):
     invalid_param: Optional[str]
 
 class NotCancelableError(StripeError): ...
@@ -347,13 +431,13 @@ class QuotaExceededError(StripeError): ...
 class RecipientNotNotifiableError(StripeError): ...
 class TemporarySessionExpiredError(StripeError): ...
 
-class VerificationAttemptFailedError(StripeError):
+class VerificationAttemptFailedError(_ErrorWithExtra):
     verification_status: Optional[str]
 
-class VerificationExpiredError(StripeError):
+class VerificationExpiredError(_ErrorWithExtra):
     verification_status: Optional[str]
 
-class VerificationNotInitiatedError(StripeError):
+class VerificationNotInitiatedError(_ErrorWithExtra):
     verification_status: Optional[str]
 
 # Clients
@@ -396,6 +480,7 @@ class CallEvent(Dict[str, Any]):
     duration: float
     request_id: str
     message: str
+    line: str
 
 class StripeClient(_services.V1Services):
     def __init__(
@@ -646,6 +731,11 @@ class StripeContext:
     def push(self, segment: str) -> StripeContext: ...
     def pop(self) -> StripeContext: ...
 
+class _RelatedObject(StripeObject):
+    id: str
+    type: str
+    url: str
+
 class _ThinEvent(_v2_core.Event): ...
 
 class EventNotification:
@@ -656,7 +746,7 @@ class EventNotification:
     object: str
     context: Optional[StripeContext]
     reason: Any
-    related_object: Any
+    related_object: Optional[_RelatedObject]
     @staticmethod
     def from_json(payload: Union[WebhookPayload, Dict[str, Any]], client: StripeClient) -> EventNotification: ...
     def to_dict(self) -> Dict[str, Any]: ...

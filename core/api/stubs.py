@@ -30,6 +30,7 @@ PLAIN = {
 }
 SENT = {**PLAIN, "timestamp": "_l.Time", "decimal": "_l.Number", "int64": "_t.Union[int, str]", "file": "_l.File"}
 PAGES = {"list": "_l.ListObject", "search_result": "_l.SearchResultObject", "v2_list": "_l.V2ListObject"}
+WALKS = {"auto_paging_iter": "list", "search_auto_paging_iter": "search"}
 WORDS_INLINE = 6
 MIXED = (
     "api_key stripe_account stripe_context stripe_version idempotency_key max_network_retries "
@@ -160,7 +161,7 @@ class Stubs:
             return [self.object_name(page, self.t.types.rows[t.of].of)]
         if t.kind == "range":
             scalar = self.type(t.of, page, sent, inner)
-            return [f"_l.Range[{scalar}]"] + [scalar] * bool(t.flags & FLAGS["scalar"])
+            return [f"_l._Bounds[{scalar}]"] + [scalar] * bool(t.flags & FLAGS["scalar"])
         if t.of != NONE:
             return [self.object_name(page, t.of)]
         if not t.count:
@@ -169,14 +170,7 @@ class Stubs:
 
     def map(self, t: tuple, page: Page, sent: bool, inner: object) -> str:
         of = self.type(t.of, page, sent, lambda _: inner(True))
-        if sent:
-            return f"_t.Mapping[str, {of}]"
-        item = self.t.types.rows[t.of]
-        return (
-            f"_t.Dict[str, {of}]"
-            if item.kind == "array" or (item.kind == "object" and item.of == NONE)
-            else f"_l.UntypedStripeObject[{of}]"
-        )
+        return f"{'_t.Mapping[str, ' if sent else '_l.UntypedStripeObject['}{of}]"
 
     def literal(self, words: list, page: Page) -> list:
         if not words:
@@ -234,8 +228,11 @@ class Stubs:
         if (name, True) in self.t.forms:
             lines.append("deleted: _t.Optional[_t.Literal[True]]")
         by_hand = self.rule.BY_HAND.get(name, {})
-        for method, op in self.rule.methods_of(self, name).items():
+        methods = self.rule.methods_of(self, name)
+        for method, op in methods.items():
             lines += [] if method in by_hand else self.method(page, method, op)
+        for walk, lister in WALKS.items():
+            lines += self.walk(page, walk, methods[lister]) if lister in methods else []
         for method in by_hand:
             said = "(self, idempotency_key: _t.Optional[str] = None, **params: _t.Any) -> _t.Any: ..."
             lines += [f"def {method}{said}", f"async def {method}_async{said}"]
@@ -276,6 +273,11 @@ class Stubs:
             *head,
             f"async def {name}_async({self_}**params: {params}) -> {self.returned(page, op, True)}: ...",
         ]
+
+    def walk(self, page: Page, name: str, op: Operation) -> list:
+        """Over all pages of a list or a search."""
+        said = f"(**params: {self.mixed(page, op)}) -> _l.AnyIterator[{self.item(page, op)}]: ..."
+        return ["@staticmethod", f"def {name}{said}", "@staticmethod", f"async def {name}_async{said}"]
 
     @staticmethod
     def id_name(i: int, ids: list, name: str) -> str:
@@ -353,9 +355,12 @@ class Stubs:
         if op.version == 2 and op.method == "DELETE":
             return "_l.DeletedObject"
         if op.returns_kind in PAGES:
-            item = self.type(self.t.types.rows[op.returns].of, page, False, lambda _: "_l.StripeObject")
-            return f"{PAGES[op.returns_kind]}[{item}]"
+            return f"{PAGES[op.returns_kind]}[{self.item(page, op)}]"
         return self.type(op.returns, page, False, lambda _: "_l.StripeObject")
+
+    def item(self, page: Page, op: Operation) -> str:
+        """What a page has of."""
+        return self.type(self.t.types.rows[op.returns].of, page, False, lambda _: "_l.StripeObject")
 
     def service(self, path: str) -> None:
         space, name = self.rule.service_place(self, path)
@@ -398,18 +403,20 @@ class Stubs:
             name, type_ = self.rule.camel(event_type), f"_t.Literal[{quoted(event_type)}]"
             about = self.t.d.events["v2"][event_type].get("of", ())
             of = either([self.object_name(page, self.t.object_names.index(o)) for o in about] or ["_t.Any"])
-            fetching = [
+            always = [
+                f"LOOKUP_TYPE: _t.ClassVar[{type_}]",
+                f"type: {type_}",
+                *["related_object: _l._RelatedObject"] * bool(about),
                 f"def fetch_related_object(self) -> {of}: ...",
                 f"async def fetch_related_object_async(self) -> {of}: ...",
             ]
             lines = [
-                f"type: {type_}",
+                *always,
                 f"def fetch_event(self) -> {name}Event: ...",
                 f"async def fetch_event_async(self) -> {name}Event: ...",
-                *fetching,
             ]
             page.blocks.append("\n".join([f"class {name}EventNotification(_l.EventNotification):", *indent(lines)]))
-            inner = [f"type: {type_}", *fetching]
+            inner = list(always)
             if data != NONE:
                 inner += ["class Data(_l.StripeObject):", *indent(self.members(data, page) or ["..."]), "data: Data"]
             page.blocks.append("\n".join([f"class {name}Event(_l._ThinEvent):", *indent(inner)]))
@@ -438,6 +445,7 @@ class Stubs:
             self.page(space).blocks += [f"from . import {c} as {c}" for c in self.below(space)]
         names = re.findall(r"^(?:class|def) (\w+)|^(\w+)(?=[:=] )", library, re.M)
         public = sorted({a or b for a, b in names if not (a or b).startswith("_")})
+        errors = re.findall(r"^class (\w+Error(?:WithParamCode)?)\(", library, re.M)
         init = [
             head,
             *(f"from ._library import {name} as {name}" for name in public),
@@ -448,7 +456,7 @@ class Stubs:
         texts = {
             "__init__": "\n".join(init),
             "_library": f"{head}\n{library}",
-            "error": f"{head}\nfrom ._library import *\n",
+            "error": "\n".join([head, *(f"from ._library import {name} as {name}" for name in errors), ERROR]),
             "oauth_error": f"{head}\n{OAUTH}",
         }
         self.page("v2").blocks.append(V2)
@@ -499,9 +507,9 @@ log: str | None
 default_http_client: HTTPClient | None
 enable_telemetry: bool
 """
-OAUTH = """from ._library import StripeError
+ERROR = "from . import oauth_error as oauth_error\n"
+OAUTH = """from ._library import OAuthError as OAuthError
 
-class OAuthError(StripeError): ...
 class InvalidClientError(OAuthError): ...
 class InvalidGrantError(OAuthError): ...
 class InvalidRequestError(OAuthError): ...

@@ -93,16 +93,15 @@ logger, shown, modules = None, None, sys.modules  # `shown`: what pinstripe.log 
 def listener():
     """The logger "pinstripe", if somebody listens to it. A program that never loaded `logging` does not."""
     global logger, shown
-    if package["log"] != shown:
-        console(package["log"] or "notset")
-        shown = package["log"]
-    if logger is None:
-        if "logging" not in modules:
-            return None
+    level = None if package["log"] in ("", "off") else package["log"]
+    if level != shown:
+        console(level or "notset")
+        shown = level
+    if logger is None and "logging" in modules:
         import logging  # not out of the modules: another thread may not be through with its import
 
         logger = logging.getLogger("pinstripe")
-    return logger if shown or logger.isEnabledFor(20) else None
+    return logger if logger and (shown or logger.isEnabledFor(20)) else None
 
 
 def console(level):
@@ -120,8 +119,7 @@ def read_environment():
     level = os.environ.get("PINSTRIPE_LOG", "")
     if level not in ("", "off", *LEVELS):
         raise ValueError(f"PINSTRIPE_LOG must be off, error, warn, info or debug, not {level}")
-    if level not in ("", "off") and not package["log"]:
-        package["log"] = level
+    package["log"] = package["log"] or level
 
 
 def warn(notice):

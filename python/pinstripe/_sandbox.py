@@ -55,8 +55,10 @@ def whole(name, value):
 
 
 class Sandbox:
+    _handle = _control = None
+
     def __init__(self, *, port=None, listen=None, seed=None):
-        self._handle, self._control, self._listeners = None, None, []
+        self._listeners = []
         address = None if listen is None else listen.encode()
         options = Options(ctypes.sizeof(Options), address, whole("port", port), whole("seed", seed))
         self._library = library()

@@ -399,7 +399,7 @@ class Hooks(unittest.TestCase):
 import pinstripe, support
 with support.Server() as server:
     client = server.client()
-    for level in ("info", None, "debug", None):
+    for level in ("off", "info", "off", "debug", None, ""):
         pinstripe.log = level
         client.v1.balance.retrieve()
 """

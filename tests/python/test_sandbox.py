@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import pinstripe
 from support import KEY, ROOT, has_sandbox
@@ -99,6 +100,9 @@ class Sandbox(unittest.TestCase):
             pinstripe.sandbox(seed="x")
         with self.assertRaises(OSError):
             pinstripe.sandbox(listen="nowhere.example")
+        with mock.patch("sys.unraisablehook") as complaints, self.assertRaises(TypeError):
+            pinstripe.sandbox(1)
+        complaints.assert_not_called()
         self.sandbox.close()
         self.assertEqual(self.sandbox.url, "")
         with self.assertRaisesRegex(RuntimeError, "closed"):
