@@ -64,7 +64,7 @@ class Range(TypedDict, Generic[T], total=False):
     lt: T
     lte: T
 
-# What params take: a Range of any of their types.
+# A Range as params take it: one of ints is one of times, too.
 class _Bounds(TypedDict, Generic[T], total=False):
     gt: ReadOnly[T]
     gte: ReadOnly[T]

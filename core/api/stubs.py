@@ -359,7 +359,7 @@ class Stubs:
         return self.type(op.returns, page, False, lambda _: "_l.StripeObject")
 
     def item(self, page: Page, op: Operation) -> str:
-        """What a page has of."""
+        """The type of what a page lists."""
         return self.type(self.t.types.rows[op.returns].of, page, False, lambda _: "_l.StripeObject")
 
     def service(self, path: str) -> None:

@@ -4,6 +4,7 @@ agree."""
 import ast
 import functools
 import importlib.util
+import inspect
 import os
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ import unittest
 from pathlib import Path
 
 import pinstripe
-from pinstripe import _core, _names, _naming, _resource
+import pinstripe.error
+from pinstripe import _core, _error, _names, _naming, _resource
 from support import ROOT
 
 PACKAGE = Path(pinstripe.__file__).parent
@@ -25,6 +27,7 @@ import datetime
 from collections.abc import Mapping
 
 import pinstripe as stripe
+import pinstripe.error
 from pinstripe.checkout import Session
 from pinstripe.events import V1BillingMeterNoMeterFoundEventNotification
 
@@ -93,6 +96,48 @@ try:
     stripe.Refund.create(charge="ch_1")
 except stripe.CardError as e:
     print(e.code, e.outcome, e.error.decline_code if e.error else None)
+    if e.error is not None:
+        facts = (e.error.network_decline_code, e.error.network_advice_code, e.error.payment_method_type)
+        words: "str | None" = e.error.user_message
+stripe.CardError("m", "card", "card_declined", http_status=402)
+stripe.InvalidRequestError("m", param=None)
+stripe.APIConnectionError("m", should_retry=True)
+stripe.SignatureVerificationError("m", "t=1", b"{}")
+reason: "str | None" = stripe.CannotProceedError("m", code="c", extra="r").reason
+denied = pinstripe.error.OAuthError("invalid_grant", "expired", http_body="{}")
+refused: stripe.OAuthError = pinstripe.error.oauth_error.InvalidGrantError("invalid_grant", "expired")
+description: "str | None" = denied.error.error_description if denied.error else None
+
+
+def related(event: stripe.events.V1ChargeCapturedEvent, other: stripe.EventNotification) -> str:
+    known: str = stripe.events.V1ChargeCapturedEventNotification.LOOKUP_TYPE
+    return event.related_object.id + event.LOOKUP_TYPE + (other.related_object.url if other.related_object else known)
+
+
+def listen(event: stripe.CallEvent) -> str:
+    return event.line
+
+
+async def walk() -> None:
+    async for one in await stripe.Customer.auto_paging_iter_async(limit=3):
+        email: "str | None" = one.email
+    async for one in await stripe.Customer.search_auto_paging_iter_async(query="email:'a@b.c'"):
+        print(one.id)
+    found: "stripe.SearchResultObject[stripe.Customer]" = await client.v1.customers.search_async({"query": "q"})
+    emails = [one.email for one in (await found.search_async(query="q")).data + found.search(query="q").data]
+
+
+charges: "list[stripe.Charge]" = list(stripe.Charge.auto_paging_iter(created={"gte": 5}))
+since: stripe.Range[int] = {"gte": 5}
+since["lt"] = 9
+client.v1.charges.list({"created": since})
+stripe.Charge.list(created=since)
+price = client.v1.prices.retrieve("price_1", {"expand": ["currency_options"]})
+amounts: "list[int | None]" = [price.currency_options["eur"].unit_amount, price.currency_options.eur.unit_amount]
+for currency, option in price.currency_options.items():
+    print(currency.upper(), option.unit_amount, option.tiers)
+euros: "stripe.Price.CurrencyOption | None" = price.currency_options.get("eur")
+labels: "dict[str, str]" = dict(customer.metadata.items()) if customer.metadata else {}
 """
 
 # Each line alone is an error.
@@ -115,7 +160,39 @@ WRONG = [
     'client.notification_handler("s", print).on_v1_nonsense',
     "for _ in client.v1.balance.retrieve().available.auto_paging_iter(): pass",
     'None if client.v1.customers.retrieve("cus_1").deleted else client.v1.custmers',
+    'stripe.CardError("m")',
+    'stripe.InvalidRequestError("m")',
+    'stripe.OAuthError("invalid_grant")',
+    "stripe.APIConnectionError()",
+    'stripe.SignatureVerificationError("m")',
+    'stripe.QuotaExceededError("m", extra="x")',
+    "stripe.error.StripeClient",
+    "stripe.error.UNSET",
+    "stripe.oauth_error.CardError",
+    '[error.nonsense for error in [stripe.StripeError("m").error] if error]',
+    '[error.user_message for error in [stripe.OAuthError("c", "d").error] if error]',
+    "stripe.events.V1BillingMeterNoMeterFoundEvent.related_object",
+    "stripe.events.UnknownEventNotification.LOOKUP_TYPE",
+    "stripe.v2.core.Event.LOOKUP_TYPE",
+    "stripe.Balance.auto_paging_iter()",
+    "stripe.Customer.auto_paging_iter(limt=3)",
+    'stripe.PaymentMethod.search_auto_paging_iter(query="q")',
+    "stripe.v2.core.Account.auto_paging_iter_async()",
+    'client.v1.customers.search({"query": "q"}).next_page(limit=2)',
+    "key: Hashable = client.v1.balance.retrieve()",
+    'client.v1.charges.list({"created": {"gtt": 5}})',
+    'client.v1.charges.list({"created": {"gte": "5"}})',
+    "stripe.CallEvent().lines",
+    'client.v1.prices.retrieve("price_1").currency_options["eur"].unit_amont',
+    'client.v1.prices.retrieve("price_1").currency_options.eur.unit_amont',
+    'client.v1.customers.retrieve("cus_1").metadata.setdefault("a", "b")',
 ]
+HEAD = """from collections.abc import Hashable
+
+import pinstripe as stripe
+
+client = stripe.StripeClient("sk_test_1")
+"""
 
 
 def check(*arguments):
@@ -130,8 +207,9 @@ class Checkers(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.good, self.wrong = self.folder / "good.py", self.folder / "wrong.py"
         self.good.write_text(GOOD)
-        head = 'import pinstripe as stripe\nclient = stripe.StripeClient("sk_test_1")\n'
-        self.wrong.write_text(head + "\n".join(WRONG) + "\n")
+        self.wrong.write_text(HEAD + "\n".join(WRONG) + "\n")
+        first = HEAD.count("\n") + 1
+        self.wrong_lines = set(range(first, first + len(WRONG)))
         examples = sorted((ROOT / "examples/python").glob("*.py"))
         if importlib.util.find_spec("opentelemetry") is None:
             examples = [path for path in examples if path.stem != "tracing"]
@@ -144,7 +222,7 @@ class Checkers(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         done = check(MYPY, "--strict", cache, str(self.wrong))
         lines = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
-        self.assertEqual(lines, set(range(3, 3 + len(WRONG))), done.stdout)
+        self.assertEqual(lines, self.wrong_lines, done.stdout)
 
     @unittest.skipUnless(PYRIGHT, "pyright is not installed")
     def test_pyright(self):
@@ -152,7 +230,7 @@ class Checkers(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
         done = check(PYRIGHT, str(self.wrong))
         lines = {int(line.split(":")[1]) for line in done.stdout.splitlines() if " - error:" in line}
-        self.assertEqual(lines, set(range(3, 3 + len(WRONG))), done.stdout)
+        self.assertEqual(lines, self.wrong_lines, done.stdout)
 
 
 def classes_of(body, prefix=""):
@@ -173,6 +251,23 @@ def stub(space, top):
 
 def functions_of(node):
     return {item.name for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
+def fields_of(node):
+    return {item.target.id: item.annotation for item in node.body if isinstance(item, ast.AnnAssign)}
+
+
+def parameters_of(classes, name):
+    """What a constructor of the stub takes, and how many of it may be left out."""
+    for item in classes[name].body:
+        if getattr(item, "name", "") == "__init__":
+            return [one.arg for one in item.args.args], len(item.args.defaults)
+    return parameters_of(classes, classes[name].bases[0].id)
+
+
+def exported(top):
+    tree = ast.parse((PACKAGE / f"{top}.pyi").read_text(encoding="utf-8"))
+    return {one.asname for node in tree.body if isinstance(node, ast.ImportFrom) for one in node.names}
 
 
 def operations(path=""):
@@ -211,15 +306,31 @@ class Agreement(unittest.TestCase):
             for method in _resource.methods_of(name):
                 self.assertIn(method, functions_of(node), name)
                 self.assertTrue(callable(getattr(found, method)))
+            for walk in [f"{walk}{end}" for walk in _resource.WALKS for end in ("", "_async")]:
+                self.assertEqual(walk in functions_of(node), hasattr(found, walk), f"{name}.{walk}")
             for inner in [key for key in classes if key.startswith(f"{cls}.") and ".TestHelpers" not in key]:
                 at = found
                 for part in inner.split(".")[1:]:
                     at = getattr(at, part)
                 self.assertTrue(issubclass(at, pinstripe.StripeObject), inner)
 
+    def test_every_exception(self):
+        there = {name for name in vars(pinstripe.error) if name[0] != "_"}
+        self.assertEqual(exported("error"), there)
+        for name in there - {"oauth_error"}:
+            taken = inspect.signature(getattr(pinstripe.error, name).__init__).parameters
+            optional = [one for one in taken.values() if one.default is not one.empty]
+            self.assertEqual(parameters_of(stub("", "_library"), name), (list(taken), len(optional)), name)
+        self.assertEqual(sorted(fields_of(stub("", "_library")["ErrorObject"])), sorted(_error.FIELDS))
+
+    def test_every_thin_event(self):
+        for name, node in stub("events", "").items():
+            if name.endswith(("Event", "EventNotification")):
+                said = fields_of(node).get("LOOKUP_TYPE")
+                known = getattr(getattr(pinstripe.events, name), "LOOKUP_TYPE", None)
+                self.assertEqual(said and ast.unparse(said), known and f"_t.ClassVar[_t.Literal[{known!r}]]", name)
+
     def test_every_name_of_the_package(self):
-        tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
-        names = [alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
         private = {
             "Items",
             "Time",
@@ -231,7 +342,7 @@ class Agreement(unittest.TestCase):
             "AsyncFallback",
             "WebhookPayload",
         }
-        missing = [name for name in names if name not in private and not hasattr(pinstripe, name)]
+        missing = [name for name in exported("__init__") if name not in private and not hasattr(pinstripe, name)]
         self.assertEqual(missing, [])
 
 
