@@ -282,10 +282,7 @@ async def run_async(config, exchange, tend=None):
     try:
         if is_driven_here:
             lent[exchange] = current_thread()
-            try:
-                await drive_async(config, exchange, tend or idle)
-            finally:
-                lent.pop(exchange, None)
+            await drive_async(config, exchange, tend or idle)
         else:
             waiting = []
             future = submit(run_lent, waiting, config, exchange, tend)
@@ -294,8 +291,12 @@ async def run_async(config, exchange, tend=None):
             waiting.append(asyncio.wrap_future(future))
             await waiting[0]
     except (asyncio.CancelledError, GeneratorExit):
-        _core.exchange_cancel(exchange)
+        if exchange in lent:  # else it never began, or has ended, and its page may have been taken
+            _core.exchange_cancel(exchange)
         raise
+    finally:
+        if is_driven_here:
+            lent.pop(exchange, None)
 
 
 async def drive_async(config, exchange, tend):

@@ -6,8 +6,10 @@ import time
 import unittest
 import urllib.request
 from functools import partial
+from unittest import mock
 
 import pinstripe
+from pinstripe import _core
 from support import KEY, Server, Stage, has_sandbox
 
 
@@ -308,6 +310,22 @@ class Asyncio(unittest.TestCase):
         with Server((), "--lists", 60) as server:
             self.assertEqual(asyncio.run(main(server.client())), expected)
             self.assertEqual(asyncio.run(main(server.client(transport=Relay()))), expected)
+
+    def test_a_step_is_cancelled_whose_page_another_has_taken(self):
+        async def main(client):
+            items = (await client.v1.charges.list_async({"limit": 3})).auto_paging_iter()
+            found = [(await items.__anext__()).id for _ in range(3)]
+            step = asyncio.ensure_future(items.__anext__())
+            await asyncio.sleep(0)
+            time.sleep(0.3)  # the page comes, and the event loop does not hear of it
+            found.append((await items.__anext__()).id)
+            step.cancel()
+            await asyncio.wait([step])
+            return found + [item.id async for item in items]
+
+        with Server((), "--lists", 12) as server, mock.patch.object(_core, "exchange_cancel") as cancel:
+            self.assertEqual(asyncio.run(main(server.client())), [f"ch_{i:08d}" for i in range(12, 0, -1)])
+            cancel.assert_not_called()  # it is no more
 
     def test_sync_and_async_do_not_mix(self):
         items = Stage(page(["a"], False)).client().v1.charges.list().auto_paging_iter()
