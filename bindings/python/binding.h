@@ -69,15 +69,15 @@ static inline void put(PyObject **place, PyObject *o) {
 /* ---- read.c: Python → value ---- */
 
 typedef struct reading {
-  bool keeps_null; /* v2's JSON: None is null; else it leaves its parameter out */
-  bool as_data;    /* a fixture: None is null, objects are maps */
+  bool json;    /* None is null, a Decimal text; else, in a form or a query, None leaves its parameter out */
+  bool as_data; /* a fixture, JSON as well: objects are maps, and a float stays one */
 } reading;
 
 /* A tree of the value; NULL: an error is set that names the place in it, from `root` on. */
 ps_value *read_value(PyObject *o, const reading *how, const char *root);
 /* What an argument, called `root`, stands for; None is NULL. False: an error is set. `*v` is to be freed either way. */
 bool read_argument(PyObject *o, const char *root, ps_value **v);
-/* The same of a call's params, which are a map. */
+/* The same of a call's params, which are a map; `json`: they are sent as JSON. */
 bool read_params(PyObject *o, bool json, ps_value **v);
 /* The bytes of a webhook's body; of anything but bytes NULL, which the core has a message for. False: an error is set. */
 bool borrow_bytes(PyObject *o, const char **bytes, Py_ssize_t *length);

@@ -271,7 +271,7 @@ static PyObject *object_to_dict(object *o, PyObject *args, PyObject *keywords) {
 
 /* core.build(class or None, data, origin) → an object of a fixture's data */
 static PyObject *core_build(PyObject *Py_UNUSED(self), PyObject *args) {
-  const reading how = {.keeps_null = true, .as_data = true};
+  const reading how = {.json = true, .as_data = true};
   PyObject *class, *data, *origin;
   if (!PyArg_ParseTuple(args, "OOO", &class, &data, &origin)) return NULL;
   reply *r = (reply *)new_reply(NULL);

@@ -88,12 +88,12 @@ static bool read_float(double d, ps_value *into, const reading *how, const place
   return !PyErr_Occurred();
 }
 
-/* A Decimal keeps its digits, without an exponent; in data and in JSON it is a string, as the API sends it. */
+/* A Decimal keeps its digits, without an exponent; in JSON it is a string, as the API sends it. */
 static bool read_decimal(PyObject *o, ps_value *into, const reading *how, const place *at) {
   PyObject *spec = PyUnicode_FromString("f"), *text = spec ? PyObject_Format(o, spec) : NULL;
   const char *s = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
   bool good = s && strspn(s, "-.0123456789") == strlen(s);
-  if (good && (how->as_data || how->keeps_null)) ps_value_set_str(into, s);
+  if (good && how->json) ps_value_set_str(into, s);
   else if (good) ps_value_set_number(into, s);
   else if (s) refuse(PyExc_ValueError, at, "a Decimal that is not finite cannot be sent");
   Py_XDECREF(spec);
@@ -160,7 +160,7 @@ static bool read_items(PyObject *list, ps_value *into, const reading *how, const
   bool good = items != NULL;
   for (item.item = 0; good && item.item < PyTuple_Size(items); item.item++) {
     PyObject *o = PyTuple_GetItem(items, item.item);
-    if (o != Py_None || how->keeps_null) good = read_any(o, ps_list_add(into), how, &item);
+    if (o != Py_None || how->json) good = read_any(o, ps_list_add(into), how, &item);
   }
   Py_XDECREF(items);
   return good;
@@ -169,7 +169,7 @@ static bool read_items(PyObject *list, ps_value *into, const reading *how, const
 /* One entry of a map: a name and its value. */
 static bool read_entry(PyObject *key, PyObject *o, ps_value *into, const reading *how, const place *at) {
   const place entry = {.parent = at, .key = key, .depth = at->depth + 1};
-  if (o == Py_None && !how->keeps_null) return true;
+  if (o == Py_None && !how->json) return true;
   Py_ssize_t length;
   bool is_text = PyUnicode_Check(key);
   if (!is_text && !PyLong_Check(key)) return refuse(PyExc_TypeError, at, "the keys of a dict must be str");
@@ -250,7 +250,7 @@ static bool read_optional(PyObject *o, const reading *how, const char *root, ps_
 bool read_argument(PyObject *o, const char *root, ps_value **v) { return read_optional(o, &(reading){0}, root, v); }
 
 bool read_params(PyObject *o, bool json, ps_value **v) {
-  bool good = read_optional(o, &(reading){.keeps_null = json}, "params", v);
+  bool good = read_optional(o, &(reading){.json = json}, "params", v);
   if (!good || !*v || ps_type(*v, NULL) == PS_MAP) return good;
   PyErr_SetString(PyExc_TypeError, "params: must be a dict of names to values");
   return false;

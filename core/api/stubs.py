@@ -30,7 +30,6 @@ PLAIN = {
 }
 SENT = {**PLAIN, "timestamp": "_l.Time", "decimal": "_l.Number", "int64": "_t.Union[int, str]", "file": "_l.File"}
 PAGES = {"list": "_l.ListObject", "search_result": "_l.SearchResultObject", "v2_list": "_l.V2ListObject"}
-WALKS = {"auto_paging_iter": "list", "search_auto_paging_iter": "search"}
 WORDS_INLINE = 6
 MIXED = (
     "api_key stripe_account stripe_context stripe_version idempotency_key max_network_retries "
@@ -231,7 +230,7 @@ class Stubs:
         methods = self.rule.methods_of(self, name)
         for method, op in methods.items():
             lines += [] if method in by_hand else self.method(page, method, op)
-        for walk, lister in WALKS.items():
+        for walk, lister in self.rule.WALKS.items():
             lines += self.walk(page, walk, methods[lister]) if lister in methods else []
         for method in by_hand:
             said = "(self, idempotency_key: _t.Optional[str] = None, **params: _t.Any) -> _t.Any: ..."

@@ -127,6 +127,10 @@ def verb(name):
     return "modify" if name == "update" else name
 
 
+# Over all pages: on classes that have this operation.
+WALKS = {"auto_paging_iter": "list", "search_auto_paging_iter": "search"}
+
+
 def methods_of(api, name):
     """{name of a method: facts of its operation} for the class of an object."""
     found, home = {}, home_of(api, name)

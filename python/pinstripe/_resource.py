@@ -148,11 +148,8 @@ def helpers_class(cls, operations):
     return type("TestHelpers", (), {**names, "__init__": __init__})
 
 
-WALKS = {"auto_paging_iter": "list", "search_auto_paging_iter": "search"}
-
-
 def all_pages(cls, name):
-    lister = WALKS[name.removesuffix("_async")]
+    lister = _naming.WALKS[name.removesuffix("_async")]
     if name.endswith("_async"):
 
         async def iterate(**params):
@@ -175,7 +172,7 @@ def attribute(cls, name):
         return by_hand(*_naming.BY_HAND[cls.OBJECT_NAME][base], base != name)
     if operations.get(base):
         return Method(new_function(cls, name, operations[base]))
-    if WALKS.get(base) in operations:
+    if _naming.WALKS.get(base) in operations:
         return all_pages(cls, name)
     if name in ("TestHelpers", "test_helpers") and helpers_of(cls.OBJECT_NAME):
         return (
@@ -189,7 +186,7 @@ def attribute(cls, name):
 def names_of(cls):
     """What `attribute` knows."""
     found = methods_of(cls.OBJECT_NAME) if issubclass(cls, APIResource) and cls.OBJECT_NAME else {}
-    walks = [name for name, lister in WALKS.items() if lister in found]
+    walks = [name for name, lister in _naming.WALKS.items() if lister in found]
     names = [*found, *walks, *_naming.BY_HAND.get(cls.OBJECT_NAME, ())]
     return [*names, *(f"{name}_async" for name in names)]
 

@@ -306,7 +306,7 @@ class Agreement(unittest.TestCase):
             for method in _resource.methods_of(name):
                 self.assertIn(method, functions_of(node), name)
                 self.assertTrue(callable(getattr(found, method)))
-            for walk in [f"{walk}{end}" for walk in _resource.WALKS for end in ("", "_async")]:
+            for walk in [f"{walk}{end}" for walk in _naming.WALKS for end in ("", "_async")]:
                 self.assertEqual(walk in functions_of(node), hasattr(found, walk), f"{name}.{walk}")
             for inner in [key for key in classes if key.startswith(f"{cls}.") and ".TestHelpers" not in key]:
                 at = found
@@ -322,6 +322,8 @@ class Agreement(unittest.TestCase):
             optional = [one for one in taken.values() if one.default is not one.empty]
             self.assertEqual(parameters_of(stub("", "_library"), name), (list(taken), len(optional)), name)
         self.assertEqual(sorted(fields_of(stub("", "_library")["ErrorObject"])), sorted(_error.FIELDS))
+        said = {*stub("", "oauth_error"), *exported("oauth_error")}
+        self.assertEqual(said, {name for name in vars(pinstripe.oauth_error) if name[0] != "_"})
 
     def test_every_thin_event(self):
         for name, node in stub("events", "").items():
